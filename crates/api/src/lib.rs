@@ -1,0 +1,1 @@
+//! HTTP handlers of API v3, one authorization table, error mapping.

@@ -1,0 +1,1 @@
+//! Makes a release serve: driver, steps, recover, retire.

@@ -1,0 +1,1 @@
+//! From an image reference to files: resolve, authenticate, fetch, verify, unpack, sweep.

@@ -1,0 +1,1 @@
+//! From requests to containers: listener, router, proxy, probe, drain.

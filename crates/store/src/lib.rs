@@ -1,0 +1,1 @@
+//! SQLite: one file a table group; every query takes the company it is for.

@@ -1,0 +1,1 @@
+//! For tests: sample images, registries good and bad, test servers.

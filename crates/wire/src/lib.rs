@@ -1,0 +1,1 @@
+//! The JSON of API v3 (api/openapi-v3.yaml).
