@@ -1,0 +1,48 @@
+# Darsena: build, try, test. `make help` lists the targets.
+
+IMAGE ?=
+HELLO_ARCHIVE := target/hello.oci.tar
+
+.PHONY: help build hello demo test lint unit e2e bench clean
+
+help:
+	@echo 'make demo                 a running application with a URL; Ctrl-C ends it and leaves nothing behind'
+	@echo 'make demo IMAGE=REF       the same with any image that a registry serves'
+	@echo 'make test                 format, lints, unit, integration and end-to-end tests (root for the last)'
+	@echo 'make build                the release binary, target/release/darsena'
+	@echo 'make bench                sizes, memory and times, printed with the commands that made them'
+
+build:
+	scripts/prerequisites build
+	cargo build --release --locked -p darsena
+
+# The sample application, linked statically and packed as an OCI image.
+hello:
+	cargo rustc --release --locked -p hello -- -C target-feature=+crt-static
+	cargo run --release --locked -p testkit --bin pack-image -- target/release/hello $(HELLO_ARCHIVE)
+
+demo: build hello
+	@scripts/prerequisites run
+	@IMAGE='$(IMAGE)' scripts/demo
+
+test:
+	scripts/prerequisites build run test
+	$(MAKE) --no-print-directory lint unit e2e
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+unit:
+	cargo test --workspace --locked --exclude darsena
+
+e2e:
+	cargo rustc --locked -p hello -- -C target-feature=+crt-static
+	cargo test --locked -p darsena
+
+bench: build hello
+	@scripts/prerequisites run
+	@scripts/bench
+
+clean:
+	cargo clean
