@@ -1,1 +1,15 @@
 //! From a root filesystem to a process: bundle, runtime, shim, network, limits, logs.
+//!
+//! [`Engine`] is what the rest of Darsena sees. [`LocalEngine`] runs containers on this machine: one
+//! supervisor process a container ([`shim`]) drives an OCI runtime through its command line. Everything that
+//! a container needs from the kernel belongs to its supervisor's own mount and network namespaces, so that it
+//! vanishes with the container: no mount is ever made in the host's namespace.
+
+mod engine;
+mod error;
+mod local;
+pub mod shim;
+
+pub use engine::{Check, ContainerSpec, Engine, Exit, LogQuery, Status};
+pub use error::{EngineError, Refusal};
+pub use local::{Config, LocalEngine, RoleCommand};

@@ -1,0 +1,150 @@
+//! What the rest of Darsena knows about running containers. Nothing here speaks of paths or process ids, so
+//! that an engine on another machine can stand in.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::image::RootFs;
+use model::log::LogLine;
+use model::{AppId, CompanyId, ContainerId, Limits, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::EngineError;
+
+/// Runs containers. Every call is safe to repeat.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Makes a container ready to start: files, network, limits; its command has not run yet. A whole one that
+    /// exists already is left as it is; a half-made or ended one is made anew (its logs are kept).
+    async fn create(&self, spec: &ContainerSpec) -> Result<(), EngineError>;
+
+    /// Runs the command and gives the address of its port, whether or not anything listens there yet. Starting
+    /// a running container gives the address again; one that has ended gives [`EngineError::Exited`].
+    async fn start(&self, id: &ContainerId) -> Result<SocketAddr, EngineError>;
+
+    /// Sends the stop signal, and kills whatever is left after `grace`. A container that has ended or that is
+    /// not known is fine.
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), EngineError>;
+
+    /// Removes every trace: processes, files, logs, network, limits. An unknown container is fine.
+    async fn remove(&self, id: &ContainerId) -> Result<(), EngineError>;
+
+    /// Where a container stands now.
+    async fn status(&self, id: &ContainerId) -> Result<Status, EngineError>;
+
+    /// Waits for the end of a container; one that has ended gives its [`Exit`] at once.
+    async fn wait(&self, id: &ContainerId) -> Result<Exit, EngineError>;
+
+    /// Every container of this installation, ended and half-made ones included, in order of id.
+    async fn list(&self) -> Result<Vec<ContainerId>, EngineError>;
+
+    /// The TCP addresses on which a container accepts connections, for hints such as "it listens on
+    /// 127.0.0.1:3000, not on 0.0.0.0". Empty when it does not run.
+    async fn listening(&self, id: &ContainerId) -> Result<Vec<SocketAddr>, EngineError>;
+
+    /// What a container printed, oldest line first. Empty for an unknown container.
+    async fn logs(&self, id: &ContainerId, query: &LogQuery) -> Result<Vec<LogLine>, EngineError>;
+
+    /// Removes every container and every trace that this installation left on the machine.
+    async fn down(&self) -> Result<(), EngineError>;
+
+    /// What this machine offers for running containers, for `darsena doctor`.
+    async fn check(&self) -> Vec<Check>;
+}
+
+/// A container to make.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerSpec {
+    pub id: ContainerId,
+    pub company: CompanyId,
+    pub app: AppId,
+    /// A DNS label.
+    pub hostname: String,
+    pub rootfs: RootFs,
+    /// Program and arguments, at least one word; the program is looked up in the container's own `PATH`.
+    pub args: Vec<String>,
+    /// `(name, value)`; of a name that comes twice the last value counts. Often secrets: not printed.
+    pub env: Vec<(String, String)>,
+    /// `""`, `user`, `uid`, `user:group`, `uid:gid`, looked up in the image's own `/etc/passwd`.
+    pub user: String,
+    /// Absolute path inside the container; made when missing. `""` means `/`.
+    pub cwd: String,
+    /// Signal number, 1 to 64.
+    pub stop_signal: i32,
+    pub limits: Limits,
+    /// The TCP port that the command is expected to listen on.
+    pub port: u16,
+}
+
+impl std::fmt::Debug for ContainerSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("ContainerSpec")
+            .field("id", &self.id)
+            .field("app", &self.app)
+            .field("user", &self.user)
+            .field("cwd", &self.cwd)
+            .field("env", &names)
+            .field("limits", &self.limits)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a container stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Not known here.
+    Absent,
+    /// Half-made or ready: [`Engine::create`] makes sure that it is whole, [`Engine::start`] starts it.
+    Created,
+    Running {
+        address: SocketAddr,
+    },
+    Exited(Exit),
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// 0 to 255; 128 + n for signal n.
+    pub code: i32,
+    /// The kernel killed it because it wanted more than its memory limit.
+    pub out_of_memory: bool,
+    pub at: Timestamp,
+    /// Anything unusual about it, in plain words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Which log lines to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Only lines at or after this moment.
+    pub from: Option<Timestamp>,
+    /// Only lines before this moment.
+    pub to: Option<Timestamp>,
+    /// Only lines that hold this text, upper and lower case alike.
+    pub contains: Option<String>,
+    /// The newest so many of the lines that match.
+    pub limit: usize,
+}
+
+impl LogQuery {
+    /// The newest `limit` lines.
+    pub fn newest(limit: usize) -> Self {
+        Self { from: None, to: None, contains: None, limit }
+    }
+}
+
+/// One thing that running containers needs, and whether this machine has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: String,
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do when it is not in order.
+    pub hint: Option<String>,
+}
