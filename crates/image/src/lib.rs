@@ -1,1 +1,32 @@
 //! From an image reference to files: resolve, authenticate, fetch, verify, unpack, sweep.
+//!
+//! [`ImageStore`] is the whole of it for callers:
+//!
+//! 1. [`ImageStore::resolve`]: reference → manifest and configuration, both verified and kept;
+//! 2. [`ImageStore::fetch`]: layers in place, each one stream from the network to its own folder;
+//! 3. [`ImageStore::rootfs`]: what an overlay is made of, from disk only;
+//! 4. [`ImageStore::load`]: the same from an OCI layout on disk, without network;
+//! 5. [`ImageStore::sweep`]: remove what nobody needs.
+//!
+//! Layers are written by another process, [`unpack::run`], which holds no network and sees no other folder.
+
+mod config;
+mod disk;
+mod error;
+mod layer;
+mod local;
+mod login;
+mod manifest;
+mod progress;
+mod registry;
+mod resolved;
+mod store;
+pub mod unpack;
+
+pub use config::{Config, Limits, RoleCommand, Timeouts};
+pub use error::{Cause, ImageError};
+pub use login::Login;
+pub use progress::{LayerProgress, LayerState, Progress};
+pub use registry::Stalled;
+pub use resolved::{LayerInfo, PlatformEntry, Resolved};
+pub use store::{ImageStore, Swept};

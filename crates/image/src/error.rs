@@ -1,0 +1,275 @@
+//! Why an image could not be had.
+//!
+//! The message says what failed, on which image and why; [`ImageError::hint`] says what to do now. Texts from
+//! a registry are cut and cleaned before they get here, and no secret does.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::image::{DiffId, Digest, Platform};
+use model::{FailureCode, Phase};
+
+use crate::registry::Stalled;
+
+/// A failure of the image store.
+#[derive(Debug)]
+pub struct ImageError {
+    /// The image asked for, written out in full.
+    image: String,
+    phase: Phase,
+    cause: Box<Cause>,
+}
+
+/// What went wrong, by what can be done about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    #[error("the registry {registry} cannot be reached: {reason}")]
+    Unreachable { registry: String, reason: String },
+    /// A host that names, or resolves to, an address of this machine or a private network.
+    #[error("{host} is at a private address ({address}), where Darsena does not look for images")]
+    PrivateAddress { host: String, address: String },
+    #[error("the secure connection to {registry} failed: {reason}")]
+    Tls { registry: String, reason: String },
+    #[error("the registry {registry} {step} for {} seconds", .after.as_secs())]
+    Timeout { registry: String, step: Stalled, after: Duration },
+    /// It answered, but not as a registry should.
+    #[error("the registry {registry} {reason}")]
+    Registry { registry: String, reason: String },
+    #[error("the registry {registry} limits how often images are pulled")]
+    RateLimited { registry: String, retry_after: Option<Duration> },
+    #[error("the registry {registry} refused the user name or password of {username}")]
+    CredentialRejected { registry: String, username: String },
+    /// The registry wants the password sent to a host that does not belong to it.
+    #[error(
+        "the registry {registry} asks to log in at {realm}, which is not its own host, so the password was not sent"
+    )]
+    CredentialElsewhere { registry: String, realm: String },
+    #[error("the registry {registry} does not give it without a login: {reason}")]
+    Unauthorized { registry: String, reason: String },
+    #[error("the registry {registry} denies access to it{}", as_whom(.username))]
+    AccessDenied { registry: String, username: Option<String> },
+    #[error("the registry {registry} has no image {repository}")]
+    ImageNotFound { registry: String, repository: String },
+    /// An image that should have been loaded on this machine.
+    #[error("no image of that name is loaded on this machine")]
+    NotLoaded,
+    #[error("the image {repository} at {registry} has no tag {tag:?}")]
+    TagNotFound { registry: String, repository: String, tag: String, others: Vec<String> },
+    #[error("the image {repository} at {registry} has no digest {digest}")]
+    DigestNotFound { registry: String, repository: String, digest: Digest },
+    #[error("its manifest is not valid: {0}")]
+    ManifestInvalid(String),
+    #[error("{0}")]
+    ManifestUnsupported(String),
+    #[error("its configuration is not valid: {0}")]
+    ConfigInvalid(String),
+    #[error("it has no linux/amd64; it has: {}", list(.0))]
+    PlatformMissing(Vec<Platform>),
+    #[error("{what} does not match its digest: {expected} was promised, {actual} came")]
+    DigestMismatch { what: &'static str, expected: String, actual: String },
+    #[error("layer {} cannot be unpacked: {reason}", .layer.short())]
+    LayerInvalid { layer: Digest, reason: String },
+    #[error("it is incomplete in the registry: layer {layer} is missing")]
+    LayerMissing { layer: Digest },
+    #[error("the connection to {registry} was lost at {done} of {total} bytes of layer {}: {reason}", .layer.short())]
+    ConnectionLost { registry: String, layer: Digest, done: u64, total: u64, reason: String },
+    #[error("the disk is full: no room in {}", .folder.display())]
+    DiskFull { folder: PathBuf },
+    #[error("{} is not an image that can be loaded: {reason}", .path.display())]
+    NotALayout { path: PathBuf, reason: String },
+    #[error("layer {0} is not on this machine")]
+    LayerNotHere(DiffId),
+    /// The unpack process could not do its work for a reason that is not the image's.
+    #[error("the unpack process failed: {0}")]
+    Unpack(String),
+    #[error("cannot {action} {}", .path.display())]
+    Storage {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl ImageError {
+    pub(crate) fn new(image: impl fmt::Display, phase: Phase, cause: Cause) -> Self {
+        Self { image: image.to_string(), phase, cause: Box::new(cause) }
+    }
+
+    /// The stable word for the cause.
+    pub fn code(&self) -> FailureCode {
+        self.cause.code()
+    }
+
+    /// The part of a deployment that this belongs to.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// What went wrong, without the name of the image.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// What to do now, as a sentence.
+    pub fn hint(&self) -> Option<String> {
+        self.cause.hint(&self.image)
+    }
+
+    /// When a rate limit ends, as far as the registry said it.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match *self.cause {
+            Cause::RateLimited { retry_after, .. } => retry_after,
+            _ => None,
+        }
+    }
+
+    /// What the image is made for, when it is not made for this machine; empty for every other cause.
+    pub fn platforms(&self) -> &[Platform] {
+        match &*self.cause {
+            Cause::PlatformMissing(platforms) => platforms,
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let doing = match self.phase {
+            Phase::Pull => "pulling",
+            _ => "resolving",
+        };
+        write!(f, "{doing} {} failed: {}", self.image, self.cause)?;
+        match &*self.cause {
+            Cause::Storage { source, .. } => write!(f, ": {source}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ImageError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.cause)
+    }
+}
+
+impl Cause {
+    /// A failed operation on a file; a full disk is told apart from every other cause.
+    pub(crate) fn storage(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Cause::DiskFull { folder: path },
+            _ => Cause::Storage { action, path, source },
+        }
+    }
+
+    fn code(&self) -> FailureCode {
+        match self {
+            Cause::Unreachable { .. } | Cause::PrivateAddress { .. } | Cause::ConnectionLost { .. } => {
+                FailureCode::RegistryUnreachable
+            }
+            Cause::Tls { .. } => FailureCode::RegistryTlsInvalid,
+            Cause::Timeout { .. } => FailureCode::RegistryTimeout,
+            Cause::Registry { .. } => FailureCode::RegistryError,
+            Cause::RateLimited { .. } => FailureCode::RateLimited,
+            Cause::CredentialRejected { .. } => FailureCode::CredentialRejected,
+            Cause::CredentialElsewhere { .. } => FailureCode::CredentialHostMismatch,
+            Cause::Unauthorized { .. } => FailureCode::RegistryUnauthorized,
+            Cause::AccessDenied { .. } => FailureCode::ImageAccessDenied,
+            Cause::ImageNotFound { .. } | Cause::NotLoaded => FailureCode::ImageNotFound,
+            Cause::TagNotFound { .. } => FailureCode::TagNotFound,
+            Cause::DigestNotFound { .. } => FailureCode::DigestNotFound,
+            Cause::ManifestInvalid(_) | Cause::NotALayout { .. } => FailureCode::ManifestInvalid,
+            Cause::ManifestUnsupported(_) => FailureCode::ManifestUnsupported,
+            Cause::ConfigInvalid(_) => FailureCode::ConfigInvalid,
+            Cause::PlatformMissing(_) => FailureCode::PlatformMissing,
+            Cause::DigestMismatch { .. } => FailureCode::DigestMismatch,
+            Cause::LayerInvalid { .. } => FailureCode::LayerInvalid,
+            Cause::LayerMissing { .. } | Cause::LayerNotHere(_) => FailureCode::LayerMissing,
+            Cause::DiskFull { .. } => FailureCode::DiskFull,
+            Cause::Unpack(_) | Cause::Storage { .. } => FailureCode::InternalError,
+        }
+    }
+
+    fn hint(&self, image: &str) -> Option<String> {
+        let text = match self {
+            Cause::Unreachable { registry, .. } => format!(
+                "Check the name {registry} in the image reference and the network of this server. A registry \
+                 without https must be named with --insecure-registry {registry}."
+            ),
+            Cause::PrivateAddress { host, .. } => format!(
+                "If {host} is a registry of yours, the administrator allows it with --insecure-registry \
+                 HOST:PORT."
+            ),
+            Cause::Tls { registry, .. } => format!(
+                "Check the certificate of {registry}. A registry without https must be named with \
+                 --insecure-registry {registry}."
+            ),
+            Cause::Timeout { .. } | Cause::ConnectionLost { .. } | Cause::Registry { .. } => {
+                "Try again in a moment; if it stays, ask who runs the registry.".to_owned()
+            }
+            Cause::RateLimited { retry_after: Some(wait), .. } => {
+                format!("Try again in {} seconds, or log in to the registry for a higher limit.", wait.as_secs())
+            }
+            Cause::RateLimited { .. } => "Try again later, or log in for a higher limit.".to_owned(),
+            Cause::CredentialRejected { .. } => {
+                "Check the user name and the password or access token; it may have expired.".to_owned()
+            }
+            Cause::CredentialElsewhere { .. } => {
+                "Use the registry's own name in the image reference, or ask who runs it.".to_owned()
+            }
+            Cause::Unauthorized { .. } => {
+                "Check the spelling. If the image is private, add a registry credential for it.".to_owned()
+            }
+            Cause::AccessDenied { username: Some(_), .. } => {
+                "Give this account the right to pull the image, or use another account.".to_owned()
+            }
+            Cause::AccessDenied { username: None, .. } => {
+                "Check the spelling. If the image is private, add a registry credential for it.".to_owned()
+            }
+            Cause::ImageNotFound { .. } => "Check the spelling of the image's name.".to_owned(),
+            Cause::NotLoaded => {
+                format!("Load it first: darsena images load FILE {image}. Names under localhost/ are local.")
+            }
+            Cause::TagNotFound { others, .. } if others.is_empty() => "Check the tag.".to_owned(),
+            Cause::TagNotFound { others, .. } => format!("Tags it has: {}.", others.join(", ")),
+            Cause::DigestNotFound { .. } => "Check the digest, or name a tag.".to_owned(),
+            Cause::ManifestInvalid(_) | Cause::ConfigInvalid(_) | Cause::LayerInvalid { .. } => {
+                "Build and push the image again.".to_owned()
+            }
+            Cause::ManifestUnsupported(_) => "Push it as an OCI or Docker (schema 2) image.".to_owned(),
+            Cause::PlatformMissing(_) => {
+                "Build it for linux/amd64: docker build --platform linux/amd64.".to_owned()
+            }
+            Cause::DigestMismatch { .. } => {
+                "The bytes changed on the way or at the registry. Try again; if it stays, push the image again."
+                    .to_owned()
+            }
+            Cause::LayerMissing { .. } => "Push the image again.".to_owned(),
+            Cause::LayerNotHere(_) => "Deploy the image again; its layers are then fetched.".to_owned(),
+            Cause::DiskFull { .. } => {
+                "Free some room on the disk or remove applications that are not needed.".to_owned()
+            }
+            Cause::NotALayout { .. } => {
+                "Give an OCI layout, as a folder or a tar (for example: skopeo copy … oci-archive:FILE)."
+                    .to_owned()
+            }
+            Cause::Unpack(_) => "Run darsena doctor on the server.".to_owned(),
+            Cause::Storage { .. } => return None,
+        };
+        Some(text)
+    }
+}
+
+fn as_whom(username: &Option<String>) -> String {
+    username.as_ref().map(|name| format!(" for {name}")).unwrap_or_default()
+}
+
+fn list(platforms: &[Platform]) -> String {
+    match platforms {
+        [] => "nothing that runs".to_owned(),
+        some => some.iter().map(Platform::to_string).collect::<Vec<_>>().join(", "),
+    }
+}

@@ -1,0 +1,1 @@
+//! Layers: from the network to files.

@@ -1,0 +1,1 @@
+//! Images loaded from disk.
