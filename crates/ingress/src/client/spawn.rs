@@ -1,0 +1,103 @@
+//! Starting the ingress as a process of its own, which outlives the control plane.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::{Child, Command};
+
+use super::{Client, Launch};
+use crate::error::IngressError;
+use crate::process::{self, ProcessConfig};
+
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longer than the ingress gives its own requests in flight.
+const GONE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Starts the process and waits until it answers.
+///
+/// It gets no variable and no open file of ours; it leaves our session by itself, so that a Ctrl-C meant for
+/// the control plane passes it by.
+pub(super) async fn spawn(
+    launch: &Launch,
+    config: &ProcessConfig,
+    client: &Client,
+) -> Result<(), IngressError> {
+    let mut child = Command::new(&launch.program)
+        .args(&launch.args)
+        .args(config.to_args())
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log(launch.log.as_deref())?)
+        .spawn()
+        .map_err(IngressError::io("start", &launch.program))?;
+    wait_until_ready(&mut child, launch, client).await
+}
+
+async fn wait_until_ready(child: &mut Child, launch: &Launch, client: &Client) -> Result<(), IngressError> {
+    let started = Instant::now();
+    loop {
+        match client.hello().await {
+            Ok(_) => return Ok(()),
+            Err(IngressError::NotRunning { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        if let Ok(Some(status)) = child.try_wait() {
+            return Err(IngressError::NotStarted(format!("it ended with {status}{}", last_words(launch))));
+        }
+        if started.elapsed() > READY_TIMEOUT {
+            let problem = format!("it is not ready after {} s", READY_TIMEOUT.as_secs());
+            return Err(IngressError::NotStarted(problem + &last_words(launch)));
+        }
+        tokio::time::sleep(pause(started.elapsed())).await;
+    }
+}
+
+/// Waits until the process let go of its state folder.
+pub(super) async fn wait_until_gone(config: &ProcessConfig) -> Result<(), IngressError> {
+    let started = Instant::now();
+    while !process::is_free(config)? {
+        if started.elapsed() > GONE_TIMEOUT {
+            let problem = format!("it still runs {} s after it said so", GONE_TIMEOUT.as_secs());
+            return Err(IngressError::Protocol { asked: "shutdown", problem });
+        }
+        tokio::time::sleep(pause(started.elapsed())).await;
+    }
+    Ok(())
+}
+
+/// A process is ready within milliseconds or has a reason to be slow.
+fn pause(waited: Duration) -> Duration {
+    match waited < Duration::from_secs(1) {
+        true => Duration::from_millis(2),
+        false => Duration::from_millis(50),
+    }
+}
+
+fn log(path: Option<&Path>) -> Result<Stdio, IngressError> {
+    let Some(path) = path else { return Ok(Stdio::null()) };
+    let open = || -> io::Result<File> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+    };
+    Ok(open().map_err(IngressError::io("open the log", path))?.into())
+}
+
+/// The last line of the log, as the start of an explanation.
+fn last_words(launch: &Launch) -> String {
+    let Some(path) = &launch.log else { return String::new() };
+    let text = std::fs::read(path).unwrap_or_default();
+    let tail = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
+    match tail.lines().rev().find(|line| !line.trim().is_empty()) {
+        Some(line) => format!("; its last words: {}", line.trim()),
+        None => String::new(),
+    }
+}

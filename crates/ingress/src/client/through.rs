@@ -1,0 +1,85 @@
+//! A request through the ingress' public address: the proof that people reach the application.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::answer::REASON_HEADER;
+use crate::proxy::CANDIDATE_HEADER;
+
+/// Why the application did not answer through the ingress. The message is for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ThroughFailure {
+    /// The ingress answered in the application's place; `reason` is a word of [`crate::Reason`].
+    #[error("the ingress answered {status} for {host}: {reason}")]
+    Ingress { host: String, status: u16, reason: String },
+    /// The ingress itself did not answer.
+    #[error("the ingress does not answer: {0}")]
+    NoIngress(String),
+    #[error("no answer for {host} through the ingress within {} ms", .after.as_millis())]
+    Timeout { host: String, after: Duration },
+    /// Host, token or path cannot be sent in a request.
+    #[error("the request cannot be sent: {0}")]
+    Invalid(String),
+}
+
+pub(super) async fn request(
+    http: SocketAddr,
+    host: &str,
+    candidate: Option<&str>,
+    path: &str,
+    timeout: Duration,
+) -> Result<u16, ThroughFailure> {
+    match tokio::time::timeout(timeout, ask(http, host, candidate, path)).await {
+        Ok(result) => result,
+        Err(_) => Err(ThroughFailure::Timeout { host: host.to_owned(), after: timeout }),
+    }
+}
+
+async fn ask(
+    http: SocketAddr,
+    host: &str,
+    candidate: Option<&str>,
+    path: &str,
+) -> Result<u16, ThroughFailure> {
+    let mut request =
+        Request::get(path).header(header::HOST, host).header(header::USER_AGENT, "darsena-check");
+    if let Some(token) = candidate {
+        let mut value = HeaderValue::from_str(token)
+            .map_err(|_| ThroughFailure::Invalid("the token is no header value".to_owned()))?;
+        value.set_sensitive(true);
+        request = request.header(CANDIDATE_HEADER, value);
+    }
+    let request =
+        request.body(Empty::<Bytes>::new()).map_err(|error| ThroughFailure::Invalid(error.to_string()))?;
+
+    let no_ingress = |error: io::Error| ThroughFailure::NoIngress(format!("{http}: {error}"));
+    let stream = TcpStream::connect(reachable(http)).await.map_err(no_ingress)?;
+    let head = crate::exchange::status_of(TokioIo::new(stream), request)
+        .await
+        .map_err(|error| ThroughFailure::NoIngress(format!("{http}: {error}")))?;
+    match head.headers.get(REASON_HEADER) {
+        None => Ok(head.status.as_u16()),
+        Some(reason) => Err(ThroughFailure::Ingress {
+            host: host.to_owned(),
+            status: head.status.as_u16(),
+            reason: String::from_utf8_lossy(reason.as_bytes()).into_owned(),
+        }),
+    }
+}
+
+/// An address that means "every address" is reached on the loopback interface.
+fn reachable(http: SocketAddr) -> SocketAddr {
+    let ip = match http.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, http.port())
+}

@@ -1,0 +1,1 @@
+//! The ingress' side of the control socket.

@@ -1,0 +1,41 @@
+//! What can go wrong with the ingress as a whole. What goes wrong with one request is an [`crate::Reason`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why the ingress did not start, or did not do what it was asked over the control socket.
+#[derive(Debug, thiserror::Error)]
+pub enum IngressError {
+    /// Another ingress has this state folder: talk to that one.
+    #[error("another ingress already runs with the state folder {}", .0.display())]
+    AlreadyRunning(PathBuf),
+    /// The public address is taken or not ours; a person has to choose.
+    #[error("the ingress cannot listen on {address}: {source}. Free the address or choose another one")]
+    Listen { address: SocketAddr, source: io::Error },
+    /// The command line of the role is wrong.
+    #[error(
+        "wrong arguments for the ingress: {0}; usage: ingress --http ADDRESS:PORT --control SOCKET --state FOLDER"
+    )]
+    Usage(String),
+    /// No ingress answers on the control socket: start one.
+    #[error("no ingress answers at {}: {source}", .socket.display())]
+    NotRunning { socket: PathBuf, source: io::Error },
+    /// The process was started and is gone, or never became ready.
+    #[error("the ingress process did not start: {0}")]
+    NotStarted(String),
+    /// It answered something else than this version understands.
+    #[error("the ingress gave an unexpected answer to {asked}: {problem}")]
+    Protocol { asked: &'static str, problem: String },
+    /// A file or socket of the ingress itself.
+    #[error("the ingress cannot {doing} {}: {source}", .path.display())]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+}
+
+impl IngressError {
+    /// For `map_err`: what was being done, and to what.
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { doing, path, source }
+    }
+}
