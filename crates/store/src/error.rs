@@ -1,0 +1,71 @@
+//! Why the database did not do it, by what the caller can do about it.
+
+use std::path::PathBuf;
+
+/// What can go wrong with the database. No variant holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such row, or none of this company.
+    #[error("no such record")]
+    NotFound,
+    /// Another application of the installation has this name.
+    #[error("this name is taken")]
+    NameTaken,
+    /// The application has a variable with this name.
+    #[error("a variable with this name exists")]
+    KeyTaken,
+    /// It has to wait until the running deployment is over.
+    #[error("a deployment of this application is under way")]
+    DeploymentInProgress,
+    /// The deployment is not about to switch, so nothing was switched.
+    #[error("this deployment is not about to switch")]
+    NotSwitching,
+    /// The first account exists.
+    #[error("the installation is set up already")]
+    SetupDone,
+    /// The setup token is not the one in the file `setup-token`.
+    #[error("the setup token is wrong; the right one is in the file setup-token of the data folder")]
+    SetupTokenWrong,
+    /// The disk has no room. Nothing was changed.
+    #[error("the disk of the data folder is full; nothing was changed. Make room and try again")]
+    DiskFull,
+    /// Another process holds the database.
+    #[error("the database is in use by another process; try again")]
+    Busy,
+    /// The database holds what it cannot hold, so it was changed or damaged from outside.
+    #[error("the database is damaged ({0}); stop the server and restore a backup of the data folder")]
+    Damaged(String),
+    /// The sealing key does not fit.
+    #[error("{path}: {problem}")]
+    Key { path: PathBuf, problem: KeyProblem },
+    /// A later version of Darsena wrote this database.
+    #[error(
+        "the database has schema version {found}, this version of Darsena knows up to {known}; \
+         install the later version again, or restore the backup made before the upgrade"
+    )]
+    Newer { found: u32, known: u32 },
+    /// A file beside the database.
+    #[error("{action} {path} failed")]
+    File { action: &'static str, path: PathBuf, source: std::io::Error },
+    /// SQLite refused, for a reason that nobody foresaw.
+    #[error("the database failed: {0}")]
+    Database(#[source] rusqlite::Error),
+    /// The server is ending.
+    #[error("the database is closed")]
+    Closed,
+}
+
+/// What is wrong with the key file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyProblem {
+    #[error("the key of this database is missing; put the file back from a backup of the data folder")]
+    Missing,
+    #[error("others can read the key (mode {0:04o}); run chmod 600 on it, and think about who could have read it")]
+    Readable(u32),
+    #[error("a key has 32 bytes, this file has {0}; put the file back from a backup of the data folder")]
+    Length(u64),
+    #[error("this is key {found}, the database was sealed with key {expected}; put that one back")]
+    Wrong { found: String, expected: String },
+    #[error("it is no regular file")]
+    NoFile,
+}
