@@ -66,9 +66,9 @@ impl fmt::Display for Reason {
 }
 
 /// A small page: HTML for who asks for it, a line of text for everybody else. Nothing of the request is in it.
-pub(crate) fn page(reason: Reason, request: &HeaderMap) -> Response<Full<Bytes>> {
+pub(crate) fn page(reason: Reason, wants_html: bool) -> Response<Full<Bytes>> {
     let status = reason.status();
-    let (kind, text) = match wants_html(request) {
+    let (kind, text) = match wants_html {
         true => ("text/html; charset=utf-8", html(reason)),
         false => ("text/plain; charset=utf-8", format!("{}\n", reason.sentence())),
     };
@@ -89,7 +89,8 @@ pub(crate) fn page(reason: Reason, request: &HeaderMap) -> Response<Full<Bytes>>
     response
 }
 
-fn wants_html(request: &HeaderMap) -> bool {
+/// Whether a person with a browser asks.
+pub(crate) fn wants_html(request: &HeaderMap) -> bool {
     let accept = request.get(header::ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
     accept.windows(9).any(|window| window.eq_ignore_ascii_case(b"text/html"))
 }
@@ -113,12 +114,14 @@ mod tests {
     #[test]
     fn a_page_is_html_only_for_who_asks() {
         let mut request = HeaderMap::new();
-        assert_eq!(
-            page(Reason::UnknownHost, &request).headers()[header::CONTENT_TYPE],
-            "text/plain; charset=utf-8"
-        );
+        assert!(!wants_html(&request));
         request.insert(header::ACCEPT, HeaderValue::from_static("application/xhtml+xml,Text/HTML;q=0.9"));
-        let html = page(Reason::Starting, &request);
+        assert!(wants_html(&request));
+
+        let text = page(Reason::UnknownHost, false);
+        assert_eq!(text.headers()[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+        assert_eq!(text.status(), 404);
+        let html = page(Reason::Starting, true);
         assert_eq!(html.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
         assert_eq!(html.headers()[REASON_HEADER], "starting");
         assert_eq!(html.headers()[header::RETRY_AFTER], "1");

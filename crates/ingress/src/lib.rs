@@ -3,20 +3,37 @@
 //! The ingress is a process of its own ([`run`]). It routes by a table that the control plane publishes over
 //! a Unix socket ([`Client`]) and saves it, so it keeps serving, even across its own restart, while the
 //! control plane is gone.
+//!
+//! A request's way: `listener` takes the connection, `guarded` lets through what `framing` finds unambiguous,
+//! hyper reads it, and `proxy` tells the story: `host` says whom it is for, `routing` which backend answers,
+//! `headers` what passes, `forward` sends it on a connection of `pool`, `body` carries the pieces.
 
 mod answer;
+mod body;
 mod client;
+mod complaints;
 mod control;
 mod error;
 mod exchange;
+mod forward;
+mod framing;
+mod guarded;
+mod headers;
+mod host;
+mod listener;
+mod pool;
 mod probe;
 mod process;
 mod proxy;
+mod routing;
+mod saved;
 mod table;
+mod timeouts;
 
 pub use answer::Reason;
 pub use client::{Client, Drained, Hello, Launch, ThroughFailure};
 pub use error::IngressError;
 pub use probe::{ProbeFailure, probe_once};
-pub use process::{ProcessConfig, run};
+pub use process::{Ingress, ProcessConfig, run};
 pub use table::{Backend, Route, RouteState, RouteTable};
+pub use timeouts::Timeouts;

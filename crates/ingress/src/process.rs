@@ -1,11 +1,27 @@
 //! The process: its options, its start and its end.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::control::protocol::{Hello, PROTOCOL};
+use crate::control::server::{self, Control};
 use crate::error::IngressError;
+use crate::listener;
+use crate::proxy::Proxy;
+use crate::saved;
+use crate::timeouts::Timeouts;
+
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// What an ingress needs to know at its start; everything else comes over the control socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +35,35 @@ pub struct ProcessConfig {
 }
 
 impl ProcessConfig {
-    /// The options of the command line, as [`ProcessConfig::from_args`] reads them.
-    pub fn to_args(&self) -> Vec<std::ffi::OsString> {
-        let http = self.http.to_string();
-        vec![
+    /// Reads the options of the role: `--http ADDRESS:PORT --control SOCKET --state FOLDER`.
+    pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, IngressError> {
+        let (mut http, mut control, mut state) = (None, None, None);
+        let mut args = args.into_iter();
+        while let Some(option) = args.next() {
+            let slot = match option.to_str() {
+                Some("--http") => &mut http,
+                Some("--control") => &mut control,
+                Some("--state") => &mut state,
+                _ => return Err(IngressError::Usage(format!("{} is no option", option.display()))),
+            };
+            *slot = args.next();
+        }
+        let missing = |option: &str| IngressError::Usage(format!("{option} is missing"));
+        let http = http.ok_or_else(|| missing("--http"))?;
+        let address = http.to_str().and_then(|text| text.parse().ok());
+        Ok(Self {
+            http: address
+                .ok_or_else(|| IngressError::Usage(format!("{} is no ADDRESS:PORT", http.display())))?,
+            control: control.ok_or_else(|| missing("--control"))?.into(),
+            state: state.ok_or_else(|| missing("--state"))?.into(),
+        })
+    }
+
+    /// The options that [`ProcessConfig::from_args`] reads.
+    pub(crate) fn to_args(&self) -> [OsString; 6] {
+        [
             "--http".into(),
-            http.into(),
+            self.http.to_string().into(),
             "--control".into(),
             self.control.clone().into(),
             "--state".into(),
@@ -33,10 +72,108 @@ impl ProcessConfig {
     }
 }
 
-/// Runs the ingress until SIGTERM, SIGINT or the control plane's word. Builds its own runtime.
+/// Runs the ingress until SIGTERM, SIGINT or the control plane's word. To be called in a process of its own,
+/// before there is a runtime.
 pub fn run(config: ProcessConfig) -> Result<(), IngressError> {
-    let _lock = lock(&config)?;
-    Ok(())
+    detach();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(IngressError::io("start", "its runtime"))?.block_on(async {
+        let ingress = Ingress::start(config, Timeouts::default()).await?;
+        tracing::info!(http = %ingress.hello().http, "the ingress listens");
+        ingress.wait_for_the_end().await?;
+        ingress.stop().await;
+        Ok(())
+    })
+}
+
+/// Leaves the session of whoever started us, keeps what we make private, and takes as many open files as we may.
+///
+/// None of it is vital: a service manager may have done it, or may not want it.
+fn detach() {
+    let _ = rustix::process::setsid();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let mut files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    files.current = files.maximum;
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, files);
+}
+
+/// A running ingress. [`run`] is all that the product needs; tests start one inside their own process.
+pub struct Ingress {
+    control: Arc<Control>,
+    socket: PathBuf,
+    lock: File,
+    listeners: [JoinHandle<()>; 2],
+}
+
+impl Ingress {
+    /// Listens on both addresses, with the saved routes in force.
+    pub async fn start(config: ProcessConfig, timeouts: Timeouts) -> Result<Self, IngressError> {
+        let lock = lock(&config)?;
+        let listen_error = |source| IngressError::Listen { address: config.http, source };
+        let public = TcpListener::bind(config.http).await.map_err(listen_error)?;
+        let hello = Hello {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            http: public.local_addr().map_err(listen_error)?,
+            routes: 0,
+        };
+
+        let proxy = Arc::new(Proxy::new(timeouts));
+        proxy.publish(saved::load(&config.state));
+        let stop = CancellationToken::new();
+        let listening = tokio::spawn(listener::listen(public, proxy.clone(), stop.clone()));
+        tokio::spawn(sweep(proxy.clone(), stop.clone()));
+
+        let socket = server::bind(&config.control)?;
+        let control =
+            Arc::new(Control { proxy, hello, state: config.state, publishing: Default::default(), stop });
+        let answering = tokio::spawn(server::listen(socket, control.clone()));
+        Ok(Self { control, socket: config.control, lock, listeners: [listening, answering] })
+    }
+
+    /// Who this is.
+    pub fn hello(&self) -> &Hello {
+        &self.control.hello
+    }
+
+    /// Returns when a signal or the control plane says that it is time.
+    async fn wait_for_the_end(&self) -> Result<(), IngressError> {
+        let signals = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
+        let (mut terminate, mut interrupt) = signals().map_err(IngressError::io("wait for", "signals"))?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = self.control.stop.cancelled() => {}
+        }
+        Ok(())
+    }
+
+    /// Takes no more connections, frees address and state folder for a successor, and then finishes what is in
+    /// flight, for [`Timeouts::finish`] at most.
+    pub async fn stop(self) {
+        self.control.stop.cancel();
+        for listener in self.listeners {
+            let _ = listener.await;
+        }
+        let _ = fs::remove_file(&self.socket);
+        drop(self.lock);
+        let proxy = &self.control.proxy;
+        proxy.tasks.close();
+        if tokio::time::timeout(proxy.timeouts.finish, proxy.tasks.wait()).await.is_err() {
+            tracing::warn!(left = proxy.tasks.len(), "connections were cut at the end");
+        }
+    }
+}
+
+async fn sweep(proxy: Arc<Proxy>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => proxy.forwarder.sweep(),
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// Whether no ingress holds the state folder.

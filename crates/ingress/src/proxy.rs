@@ -1,4 +1,157 @@
 //! One request: from its host to a container and back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Incoming};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio_util::task::TaskTracker;
+
+use crate::answer::{self, Reason};
+use crate::body::{AnswerBody, RequestBody};
+use crate::complaints::Complaints;
+use crate::forward::Forwarder;
+use crate::headers::{self, Origin};
+use crate::host;
+use crate::routing::{Assigned, Router};
+use crate::table::{Backend, RouteTable};
+use crate::timeouts::Timeouts;
+
 /// Carries the token of a candidate. No application ever sees it.
 pub(crate) const CANDIDATE_HEADER: &str = "darsena-candidate";
+
+type Answer = Response<Either<Full<Bytes>, AnswerBody>>;
+
+/// What all connections share.
+pub(crate) struct Proxy {
+    pub router: Router,
+    pub forwarder: Forwarder,
+    pub timeouts: Timeouts,
+    complaints: Complaints,
+    /// Connections and tunnels, to be waited for at the end.
+    pub tasks: TaskTracker,
+}
+
+/// The client's connection that a request came on.
+pub(crate) struct Connection {
+    pub origin: Origin,
+    /// Set when it stops speaking HTTP.
+    pub is_tunnel: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    pub(crate) fn new(timeouts: Timeouts) -> Self {
+        Self {
+            router: Router::default(),
+            forwarder: Forwarder::new(timeouts),
+            timeouts,
+            complaints: Complaints::default(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Puts a table in force.
+    pub(crate) fn publish(&self, table: RouteTable) {
+        self.forwarder.follow(&table);
+        self.router.publish(table);
+    }
+
+    /// Answers a request: with the application's answer, or with a page that says why there is none.
+    pub(crate) async fn handle(&self, connection: &Connection, request: Request<Incoming>) -> Answer {
+        let wants_html = answer::wants_html(request.headers());
+        let version = request.version();
+        let reason = match self.pass(connection, request).await {
+            Ok(response) => return response,
+            Err(reason) => reason,
+        };
+        let mut response = answer::page(reason, wants_html);
+        let is_broken = matches!(reason, Reason::BadRequest | Reason::RequestTimeout);
+        if is_broken && version != Version::HTTP_2 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(Either::Left)
+    }
+
+    async fn pass(&self, connection: &Connection, mut request: Request<Incoming>) -> Result<Answer, Reason> {
+        let client = hyper::upgrade::on(&mut request);
+        let (mut parts, body) = request.into_parts();
+        let host = host::host_of(&parts)?;
+        let assigned = match candidate_token(&parts.headers)? {
+            Some(token) => self.router.assign_candidate(token)?,
+            None => self.router.assign(&host.name)?,
+        };
+
+        let body = RequestBody::new((!body.is_end_stream()).then_some(body));
+        let upgrade = headers::wanted_upgrade(&parts).filter(|_| body.is_end_stream());
+        headers::prepare_request(
+            &mut parts,
+            &host,
+            connection.origin,
+            !body.is_end_stream(),
+            upgrade.as_ref(),
+        );
+        let request = outgoing(parts, body);
+
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let sent = self.forwarder.send(&assigned.backend, request).await;
+        let mut response = sent.inspect_err(|reason| {
+            if let Some(silent) = self.complaints.admit() {
+                let Backend { id, address } = &assigned.backend;
+                tracing::warn!(%reason, host = host.name, %method, path, backend = id, %address, silent, "no answer");
+            }
+        })?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            headers::prepare_response(response.headers_mut(), false);
+            return Ok(response.map(|body| Either::Right(AnswerBody::new(body, assigned))));
+        }
+        match upgrade {
+            Some(_) => Ok(self.tunnel(connection, client, response, assigned)),
+            None => Err(Reason::BadAnswer),
+        }
+    }
+
+    /// Passes the 101 on and, once both sides have changed their protocol, copies bytes both ways.
+    fn tunnel(
+        &self,
+        connection: &Connection,
+        client: OnUpgrade,
+        mut response: Response<Incoming>,
+        assigned: Assigned,
+    ) -> Answer {
+        let application = hyper::upgrade::on(&mut response);
+        connection.is_tunnel.store(true, Ordering::Release);
+        self.tasks.spawn(async move {
+            let _in_flight = assigned;
+            let (Ok(client), Ok(application)) = tokio::join!(client, application) else { return };
+            let (mut client, mut application) = (TokioIo::new(client), TokioIo::new(application));
+            // How it ends is between the two.
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut application).await;
+        });
+        headers::prepare_response(response.headers_mut(), true);
+        response.map(|_| Either::Left(Full::default()))
+    }
+}
+
+/// The request as it is written to a backend: HTTP/1.1, with path and query exactly as they came.
+fn outgoing(mut parts: Parts, body: RequestBody) -> Request<RequestBody> {
+    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    parts.uri = Uri::from(path);
+    parts.version = Version::HTTP_11;
+    parts.extensions = http::Extensions::new();
+    Request::from_parts(parts, body)
+}
+
+fn candidate_token(headers: &HeaderMap) -> Result<Option<&str>, Reason> {
+    let mut tokens = headers.get_all(CANDIDATE_HEADER).iter();
+    match (tokens.next(), tokens.next()) {
+        (None, _) => Ok(None),
+        (Some(token), None) => token.to_str().map(Some).map_err(|_| Reason::UnknownCandidate),
+        (Some(_), Some(_)) => Err(Reason::UnknownCandidate),
+    }
+}

@@ -1,0 +1,143 @@
+//! A request to a backend and its answer's head: on a kept connection when there is one, with one more try on a
+//! fresh connection when that is safe.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Method, Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http1::SendRequest;
+
+use crate::answer::Reason;
+use crate::body::{RequestBody, Upload};
+use crate::pool::{self, Pool};
+use crate::table::{Backend, RouteTable};
+use crate::timeouts::Timeouts;
+
+/// The way to all backends.
+pub(crate) struct Forwarder {
+    pool: Arc<Pool>,
+    timeouts: Timeouts,
+}
+
+/// An attempt that brought no answer.
+struct Failed {
+    reason: Reason,
+    /// The request, when nothing of it was sent.
+    unsent: Option<Request<RequestBody>>,
+}
+
+impl Forwarder {
+    pub(crate) fn new(timeouts: Timeouts) -> Self {
+        Self { pool: Arc::default(), timeouts }
+    }
+
+    /// Sends a request.
+    ///
+    /// A backend may close a kept connection at the moment when it is used. Then a request of which nothing was
+    /// sent goes out again, and so does one that is safe to repeat (RFC 9110, 9.2.2) and has no body. Never
+    /// more than once, and never after a fresh connection failed.
+    pub(crate) async fn send(
+        &self,
+        backend: &Backend,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Reason> {
+        let repeatable = is_repeatable(&request);
+        let mut request = request;
+        if let Some(kept) = self.pool.take(&backend.id, !repeatable) {
+            let copy = repeatable.then(|| copy_of(&request));
+            let failed = match self.attempt(backend, kept, request).await {
+                Ok(response) => return Ok(response),
+                Err(failed) => failed,
+            };
+            let again = failed.unsent.or(copy.filter(|_| failed.reason == Reason::Closed));
+            request = again.ok_or(failed.reason)?;
+        }
+        let fresh = pool::connect(backend, self.timeouts.connect).await?;
+        self.attempt(backend, fresh, request).await.map_err(|failed| failed.reason)
+    }
+
+    /// Closes kept connections to backends that the table no longer has.
+    pub(crate) fn follow(&self, table: &RouteTable) {
+        self.pool.follow(table);
+    }
+
+    /// Closes what was idle for too long.
+    pub(crate) fn sweep(&self) {
+        self.pool.sweep();
+    }
+
+    async fn attempt(
+        &self,
+        backend: &Backend,
+        mut sender: SendRequest<RequestBody>,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Failed> {
+        let upload = request.body().upload();
+        let answer = sender.try_send_request(request);
+        let mut answer = std::pin::pin!(answer);
+        let result = loop {
+            let due = upload.last_moved() + self.timeouts.answer;
+            tokio::select! {
+                biased;
+                result = &mut answer => break result,
+                () = tokio::time::sleep_until(due.into()) => {
+                    if upload.last_moved() + self.timeouts.answer <= Instant::now() {
+                        return Err(Failed { reason: late(&upload), unsent: None });
+                    }
+                }
+            }
+        };
+        match result {
+            Ok(response) => {
+                self.keep(backend, sender);
+                Ok(response)
+            }
+            Err(mut error) => {
+                let unsent = error.take_message();
+                tracing::debug!(backend = backend.id, error = %error.error(), "no answer");
+                Err(Failed { reason: reason(error.error(), &upload), unsent })
+            }
+        }
+    }
+
+    /// Keeps the connection once the exchange on it is over, which is when it can take another request. One
+    /// that ends, breaks or changes its protocol never can.
+    fn keep(&self, backend: &Backend, mut sender: SendRequest<RequestBody>) {
+        let (pool, id) = (self.pool.clone(), backend.id.clone());
+        tokio::spawn(async move {
+            if sender.ready().await.is_ok() {
+                pool.put(&id, sender);
+            }
+        });
+    }
+}
+
+fn is_repeatable(request: &Request<RequestBody>) -> bool {
+    let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(request.method());
+    safe && request.body().is_end_stream()
+}
+
+fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::new(None));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+fn late(upload: &Upload) -> Reason {
+    match upload.waits_for_client() {
+        true => Reason::RequestTimeout,
+        false => Reason::AnswerTimeout,
+    }
+}
+
+fn reason(error: &hyper::Error, upload: &Upload) -> Reason {
+    match error.is_parse() {
+        true => Reason::BadAnswer,
+        false if upload.failed() => Reason::BadRequest,
+        false => Reason::Closed,
+    }
+}
