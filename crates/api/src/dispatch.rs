@@ -1,0 +1,183 @@
+//! The way of every request: routed, identified, throttled, authorized, read, run, written down.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::audit;
+use crate::auth::{self, Caller};
+use crate::call::{Answer, Call, PathIds, Query};
+use crate::error::ApiError;
+use crate::operation::{Needs, OPERATIONS, Operation};
+use crate::permission::Scope;
+use crate::serve::Peer;
+use crate::state::ApiState;
+
+/// Nothing in the API needs more.
+const MOST_BODY_BYTES: usize = 1024 * 1024;
+/// A body of that size arrives in this time on any line.
+const BODY_TIME: Duration = Duration::from_secs(10);
+/// CLI and Terraform provider give up after 30 s; they shall get an answer before that.
+const ANSWER_TIME: Duration = Duration::from_secs(28);
+
+/// The API under `/v3`, and under `/v3/v3` because some clients write the prefix twice.
+pub fn router(state: ApiState) -> Router {
+    let mut router = Router::new();
+    for prefix in ["/v3", "/v3/v3"] {
+        for operation in OPERATIONS {
+            let path = format!("{prefix}{}", operation.path);
+            let method =
+                MethodFilter::try_from(operation.method.clone()).expect("the table has plain methods");
+            let state = state.clone();
+            let handler = move |params: Result<RawPathParams, RawPathParamsRejection>, request: Request| {
+                answer(state.clone(), operation, params, request)
+            };
+            router = router.route(&path, on(method, handler));
+        }
+    }
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::map_response(with_security_headers))
+}
+
+async fn unknown_path() -> ApiError {
+    ApiError::not_found("address in this API")
+        .with_detail("Addresses begin with /v3 and have no slash at the end.")
+}
+
+async fn wrong_method(method: Method) -> ApiError {
+    let message = format!("This address does not know the method {method}.");
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}
+
+/// What every answer carries: it is JSON for a program, for nobody's cache and no browser's page.
+async fn with_security_headers(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 4] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Runs the request to its end even when the client goes away, so that no write stops half-way; a panic ends
+/// this request only.
+async fn answer(
+    state: ApiState,
+    operation: &'static Operation,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+) -> Response {
+    let started = Instant::now();
+    let ids = params.ok().and_then(|params| PathIds::parse(params.iter()));
+    let mut work = tokio::spawn(handle(state, operation, ids, request));
+    let result = match tokio::time::timeout(ANSWER_TIME, &mut work).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(broken)) => Err(ApiError::internal(&broken)),
+        Err(_) => {
+            work.abort();
+            Err(ApiError::too_slow())
+        }
+    };
+    let response = result.into_response();
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    tracing::info!(operation = operation.id, status, ?took, "answered");
+    response
+}
+
+async fn handle(
+    state: ApiState,
+    operation: &'static Operation,
+    ids: Option<PathIds>,
+    request: Request,
+) -> Result<Answer, ApiError> {
+    // What is no UUID is the id of nothing, whoever asks: decided before anything that depends on the key.
+    let path = ids.ok_or_else(|| ApiError::not_found("record"))?;
+    let (head, body) = request.into_parts();
+    let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    let caller = match operation.needs {
+        Needs::Nothing => None,
+        _ => Some(auth::identify(&state, &head.headers).await?),
+    };
+    if let Some(caller) = &caller {
+        state.throttle.take(caller.key.id, Instant::now()).map_err(ApiError::too_many_requests)?;
+    }
+    let allowed = caller.as_ref().map_or(Ok(()), |caller| authorize(operation, caller, &path));
+    if let Err(refusal) = allowed {
+        note(&state, operation, caller.as_ref(), path.last(), peer, refusal.status()).await;
+        return Err(refusal);
+    }
+    let body = read(body).await?;
+    let query = Query::parse(head.uri.query().unwrap_or_default());
+    let target = path.last();
+    let call = Call { state: state.clone(), caller: caller.clone(), path, query, body, peer };
+    let result = (operation.run)(call).await;
+    let (target, status) = match &result {
+        Ok(answer) => (answer.target.or(target), StatusCode::OK),
+        Err(refusal) => (target, refusal.status()),
+    };
+    note(&state, operation, caller.as_ref(), target, peer, status).await;
+    result
+}
+
+/// Holds the caller against the operation's row. 403 says that the key lacks the permission; 404 that it has it
+/// for other records only, and then it is not told whether this one exists.
+fn authorize(operation: &Operation, caller: &Caller, path: &PathIds) -> Result<(), ApiError> {
+    let Needs::Permission(permission) = operation.needs else { return Ok(()) };
+    let refused = || {
+        let role = permission.least_role().as_str();
+        ApiError::forbidden(format!("the permission {} or the role {role}", permission.as_str()))
+    };
+    match (caller.powers.scope(permission), path.find("id")) {
+        (Scope::All, _) => Ok(()),
+        (Scope::Only(ids), _) if ids.is_empty() => Err(refused()),
+        (Scope::Only(ids), Some(id)) if ids.contains(&id) => Ok(()),
+        (Scope::Only(_), Some(_)) => Err(ApiError::not_found("record")),
+        (Scope::Only(_), None) if operation.is_write() => Err(refused()),
+        (Scope::Only(_), None) => Ok(()),
+    }
+}
+
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, MOST_BODY_BYTES).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let message = "The body is larger than 1 MiB.";
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message))
+        }
+        Ok(Err(_)) => Err(ApiError::bad_request("validation_failed", "The body did not arrive whole.")),
+        Err(_) => {
+            let message = "The body did not arrive in time.";
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
+        }
+    }
+}
+
+/// Writes down every write that was done, and every one that was refused to a known key.
+async fn note(
+    state: &ApiState,
+    operation: &Operation,
+    caller: Option<&Caller>,
+    target: Option<uuid::Uuid>,
+    peer: Option<IpAddr>,
+    status: StatusCode,
+) {
+    if operation.is_write() {
+        audit::append(state, operation.id, caller, target, peer, status).await;
+    }
+}

@@ -1,0 +1,218 @@
+//! What a client is told when something is refused or fails: `{message, status, data: {code, message}}`.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use model::FailureCode;
+use serde_json::{Map, Value, json};
+use store::StoreError;
+use uuid::Uuid;
+
+use crate::platform::{ImageProblem, PlatformError};
+
+/// An answer that is not a success. It holds nothing that a client must not see.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    detail: Option<String>,
+    extra: Map<String, Value>,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// An error with a stable code and one sentence for people.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, code, message, detail: None, extra: Map::new(), retry_after: None }
+    }
+
+    /// Adds the detail or the next step.
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// A rule of the resource is broken.
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// A field does not fit the schema.
+    pub fn invalid(field: &str, problem: impl std::fmt::Display) -> Self {
+        let mut error = Self::bad_request("validation_failed", format!("The field {field} is not valid."));
+        error.detail = Some(format!("{field}: {problem}"));
+        error.extra.insert("field".into(), json!(field));
+        error
+    }
+
+    /// No such record, or none that this key may see.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("No such {what}."))
+    }
+
+    /// The state of a record does not allow it.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, message)
+    }
+
+    /// One text for every reason, so that a guesser learns nothing.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "An API key is needed.")
+            .with_detail("The key in the Authorization header is missing, wrong, expired or switched off.")
+    }
+
+    pub fn forbidden(needed: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "This API key may not do that.")
+            .with_detail(format!("It needs {needed}."))
+    }
+
+    pub fn too_many_requests(wait: Duration) -> Self {
+        let mut error =
+            Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests with this key.");
+        error.retry_after = Some(wait);
+        error
+    }
+
+    /// A fault of the server: the client gets an id, the log has the cause under it.
+    pub fn internal(cause: &(dyn std::fmt::Display + Sync)) -> Self {
+        let id = Uuid::new_v4();
+        tracing::error!(%id, %cause, "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on the server.")
+            .with_detail(format!("The server's log has the cause under {id}."))
+    }
+
+    /// The server did not finish in the time that clients wait.
+    pub fn too_slow() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "The server did not answer in time.")
+            .with_detail("Try again; what the request asked for may have happened.")
+    }
+
+    /// The image cannot be used. `image` is the reference that failed, `host` its registry.
+    pub fn image(problem: &ImageProblem, image: &str, host: Option<&str>) -> Self {
+        let status = image_status(problem.code);
+        let mut error = Self::new(status, problem.code.as_str(), problem.message.clone());
+        error.detail = problem.hint.clone();
+        error.retry_after = problem.retry_after;
+        error.extra.insert("docker_image".into(), json!(image));
+        if let Some(host) = host {
+            error.extra.insert("registry_host".into(), json!(host));
+        }
+        if problem.code == FailureCode::PlatformMissing {
+            error.extra.insert("available_platforms".into(), json!(problem.platforms));
+        }
+        error
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+/// The table of `ImageErrorCode` in the API file. Codes that an inspection cannot have are faults of ours.
+fn image_status(code: FailureCode) -> StatusCode {
+    use FailureCode as C;
+    match code {
+        C::ImageReferenceInvalid => StatusCode::BAD_REQUEST,
+        C::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        C::RegistryUnreachable | C::RegistryTlsInvalid | C::RegistryError => StatusCode::BAD_GATEWAY,
+        C::RegistryTimeout => StatusCode::GATEWAY_TIMEOUT,
+        C::CredentialHostMismatch
+        | C::CredentialRejected
+        | C::RegistryUnauthorized
+        | C::ImageAccessDenied
+        | C::ImageNotFound
+        | C::TagNotFound
+        | C::DigestNotFound
+        | C::ManifestInvalid
+        | C::ManifestUnsupported
+        | C::ConfigInvalid
+        | C::PlatformMissing => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<PlatformError> for ApiError {
+    fn from(error: PlatformError) -> Self {
+        match error {
+            PlatformError::NotFound(what) => Self::not_found(what),
+            PlatformError::DeploymentInProgress => {
+                Self::bad_request("deployment_in_progress", "A deployment of this application is under way.")
+                    .with_detail("Wait until it is over, or cancel it.")
+            }
+            PlatformError::DeploymentFinished => {
+                Self::conflict("deployment_finished", "This deployment is over; there is nothing to cancel.")
+            }
+            PlatformError::AlreadyServing => Self::conflict(
+                "deployment_finished",
+                "This deployment serves already and cannot be cancelled.",
+            )
+            .with_detail("Roll back to the deployment before it."),
+            PlatformError::NoSuccessfulDeployment => Self::bad_request(
+                "no_successful_deployment",
+                "There is no successful deployment to go back to.",
+            ),
+            PlatformError::Refused(message) => Self::bad_request("refused", message),
+            PlatformError::Image(problem) => {
+                Self::new(image_status(problem.code), problem.code.as_str(), problem.message.clone())
+                    .with_detail(problem.hint.unwrap_or_default())
+            }
+            PlatformError::Internal(cause) => Self::internal(&chain(cause.as_ref())),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::not_found("record"),
+            StoreError::NameTaken => Self::bad_request("name_taken", "This name is taken.")
+                .with_detail("Choose another; names are unique on the whole installation."),
+            StoreError::KeyTaken => {
+                Self::bad_request("key_taken", "This application has a variable with this name already.")
+                    .with_detail("Change that one instead.")
+            }
+            StoreError::DeploymentInProgress => PlatformError::DeploymentInProgress.into(),
+            StoreError::DiskFull => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "disk_full", "The disk of the server is full.")
+                    .with_detail("Nothing was changed. Make room and try again.")
+            }
+            other => Self::internal(&chain(&other)),
+        }
+    }
+}
+
+/// An error with all its causes, for the log.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!(": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut data = self.extra;
+        data.insert("code".into(), json!(self.code));
+        if let Some(detail) = self.detail {
+            data.insert("message".into(), json!(detail));
+        }
+        let body = json!({ "message": self.message, "status": self.status.as_u16(), "data": data });
+        let mut response = (self.status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        if let Some(wait) = self.retry_after {
+            // Rounded up, so that a client which obeys is not refused again.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,202 @@
+//! What the handlers ask of the deployment side. The binary implements it over `deploy`; tests bring a double.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::image::{Digest, ImageConfig, Platform as ImagePlatform, Reference};
+use model::log::LogLine;
+use model::{
+    AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, ProcessId, Timestamp,
+    Trigger,
+};
+
+/// Deployments, containers and images as the API sees them. Every call names the company it is for; an
+/// implementation looks nothing up without it.
+#[async_trait]
+pub trait Platform: Send + Sync + 'static {
+    /// Queues a deployment and answers at once.
+    async fn deploy(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        request: DeployRequest,
+    ) -> Result<Deployment, PlatformError>;
+
+    /// Queues a deployment of an earlier success: the given one, or the latest before what serves now.
+    async fn rollback(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        to: Option<DeploymentId>,
+    ) -> Result<Deployment, PlatformError>;
+
+    /// Cancels a deployment that waits or runs.
+    async fn cancel(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        deployment: DeploymentId,
+    ) -> Result<(), PlatformError>;
+
+    /// Stops the application's containers and marks it suspended. Doing it twice is fine.
+    async fn suspend(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError>;
+
+    /// Starts a suspended application again; answers before it runs. Doing it twice is fine.
+    async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError>;
+
+    /// Removes the application with everything it has; refused while a deployment runs.
+    async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError>;
+
+    /// Resolves a reference and reads manifest and configuration, no layers.
+    async fn inspect(
+        &self,
+        company: CompanyId,
+        reference: &Reference,
+        credential: Option<CredentialId>,
+    ) -> Result<Inspection, PlatformError>;
+
+    /// What the containers of an application printed, oldest first; of too many lines the newest.
+    async fn runtime_logs(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        query: &LogQuery,
+    ) -> Result<Vec<RuntimeLine>, PlatformError>;
+
+    /// Live layers of a deployment that pulls now.
+    fn progress(&self, deployment: DeploymentId) -> Option<Progress>;
+
+    /// Where an application is reached, such as `http://shop.localhost:8080/`.
+    fn url(&self, app: &AppName) -> String;
+}
+
+/// What to deploy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployRequest {
+    /// Full reference for this deployment, checked to be one; `None` is the application's own.
+    pub image: Option<String>,
+    /// Roll the last success out again without resolving; a normal deployment when there is none.
+    pub restart: bool,
+    pub trigger: Trigger,
+}
+
+/// An image without its layers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    /// What the reference names: an index when there are several platforms, else the manifest.
+    pub digest: Digest,
+    pub media_type: String,
+    /// Every platform in the order of the index; one entry for an image without an index.
+    pub platforms: Vec<InspectedPlatform>,
+    /// The manifest that `config` and `size` describe; it is one of `platforms`.
+    pub manifest: Digest,
+    pub config: ImageConfig,
+    /// Compressed bytes of the layers.
+    pub size: u64,
+}
+
+/// One platform of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InspectedPlatform {
+    pub platform: ImagePlatform,
+    pub manifest: Digest,
+    /// Compressed bytes of all layers, when its manifest was read.
+    pub size: Option<u64>,
+}
+
+/// Which lines to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogQuery {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// The newest so many lines.
+    pub limit: usize,
+}
+
+/// A line and the container that printed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeLine {
+    pub deployment: DeploymentId,
+    pub process: Option<ProcessId>,
+    pub line: LogLine,
+}
+
+/// How far the layers of a deployment are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub layers: Vec<LayerProgress>,
+}
+
+/// One layer; bytes are those on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerProgress {
+    pub digest: Digest,
+    pub done: u64,
+    pub total: u64,
+    pub state: LayerState,
+}
+
+/// What happens to a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerState {
+    Waiting,
+    Pulling,
+    Done,
+    /// It was on this machine already.
+    Shared,
+}
+
+impl LayerState {
+    /// The word of the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LayerState::Waiting => "waiting",
+            LayerState::Pulling => "pulling",
+            LayerState::Done => "done",
+            LayerState::Shared => "shared",
+        }
+    }
+}
+
+/// Why the deployment side did not do it. The words are shown to people.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// No such record in this company.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// It has to wait until the running deployment is over.
+    #[error("a deployment of this application is under way")]
+    DeploymentInProgress,
+    /// There is nothing left to cancel.
+    #[error("this deployment is over")]
+    DeploymentFinished,
+    /// It serves already and can only go forward.
+    #[error("this deployment already serves")]
+    AlreadyServing,
+    /// Nothing to go back to.
+    #[error("there is no successful deployment to go back to")]
+    NoSuccessfulDeployment,
+    /// The application's state does not allow it; what and what to do instead.
+    #[error("{0}")]
+    Refused(String),
+    /// The image cannot be used.
+    #[error("{}", .0.message)]
+    Image(Box<ImageProblem>),
+    /// A fault of the installation. Its text goes to the log, not to the client.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why an image cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageProblem {
+    pub code: FailureCode,
+    /// One sentence with the names involved; never a secret.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// What the image has instead, such as `linux/arm64`; only with `platform_missing`.
+    pub platforms: Vec<String>,
+    /// When the registry may be asked again.
+    pub retry_after: Option<Duration>,
+}

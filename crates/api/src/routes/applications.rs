@@ -1,0 +1,178 @@
+//! Applications.
+
+use model::image::Reference;
+use model::{App, AppId, AppName, CredentialId, ProjectId, Source, Timestamp};
+use store::StoreError;
+use wire::{CreateApplication, UpdateApplication};
+
+use crate::call::{Answer, Call, found};
+use crate::check;
+use crate::error::ApiError;
+use crate::page::{DEFAULT_LIMIT, Page};
+use crate::permission::{Permission, Scope};
+use crate::routes::images;
+use crate::routes::resources::CLUSTER;
+use crate::rules::application::{self, Around};
+use crate::rules::process;
+
+pub async fn list(call: Call) -> Result<Answer, ApiError> {
+    let page = Page::from_query(&call.query, DEFAULT_LIMIT);
+    let listed = match call.caller().powers.scope(Permission::AppRead) {
+        Scope::All => call.store().apps(page.of_store()).await?,
+        Scope::Only(ids) => {
+            let mut seen = Vec::new();
+            for id in ids {
+                seen.extend(found(call.store().app(AppId::from_uuid(id)).await)?);
+            }
+            seen.sort_by(|one: &App, other| (other.created_at, other.id).cmp(&(one.created_at, one.id)));
+            seen.dedup();
+            page.cut(seen)
+        }
+    };
+    let show = |app: &App| application::show_row(app, call.state.platform.url(&app.name));
+    Answer::ok(&page.envelope(&listed, show))
+}
+
+pub async fn create(call: Call) -> Result<Answer, ApiError> {
+    let input: CreateApplication = call.json()?;
+    check::name("display_name", &input.display_name, 2, 64)?;
+    let name =
+        AppName::derive(&input.display_name).map_err(|error| ApiError::invalid("display_name", error))?;
+    if check::id("cluster_id", &input.cluster_id)? != CLUSTER.uuid() {
+        return Err(ApiError::invalid("cluster_id", "no such cluster; GET /resources/clusters lists them"));
+    }
+    application::check_source(input.source)?;
+    application::check_policy(input.image_policy)?;
+    let image = input.docker_image.ok_or_else(|| ApiError::invalid("docker_image", "an image is needed"))?;
+    let reference = checked_image(&image)?;
+    let credential = credential(&call, input.docker_registry_credential_id.as_deref()).await?;
+    let project = project(&call, input.project_id.as_deref()).await?;
+    images::refuse_unusable(&call.state, call.company(), &reference, credential).await?;
+
+    let now = Timestamp::now();
+    let app = App {
+        id: AppId::new(),
+        company: call.company(),
+        name,
+        display_name: input.display_name,
+        project,
+        source: Source::Image { reference: image, credential },
+        kept: input
+            .default_branch
+            .map(|branch| ("default_branch".to_owned(), serde_json::json!(branch).to_string()))
+            .into_iter()
+            .collect(),
+        is_suspended: false,
+        status: None,
+        serving: None,
+        created_by: Some(call.caller().key.id.to_string()),
+        created_at: now,
+        updated_at: now,
+    };
+    call.store().create_app(&app, &process::web(&app)).await.map_err(|error| explain(error, &app))?;
+    Answer::created(app.id.uuid(), &application::show(&app, around(&call, &app).await?))
+}
+
+pub async fn get(call: Call) -> Result<Answer, ApiError> {
+    let app = find(&call).await?;
+    Answer::ok(&application::show(&app, around(&call, &app).await?))
+}
+
+pub async fn update(call: Call) -> Result<Answer, ApiError> {
+    let input: UpdateApplication = call.json()?;
+    let mut app = find(&call).await?;
+    if let Some(display_name) = &input.display_name {
+        check::name("display_name", display_name, 1, 64)?;
+        app.display_name = display_name.clone();
+    }
+    if let Some(source) = input.source {
+        application::check_source(source)?;
+    }
+    application::check_policy(input.image_policy)?;
+    application::keep(&mut app.kept, &input)?;
+    change_image(&call, &mut app, &input).await?;
+    app.updated_at = Timestamp::now();
+    call.store().update_app(&app).await?;
+    Answer::ok(&application::show(&app, around(&call, &app).await?))
+}
+
+async fn change_image(call: &Call, app: &mut App, input: &UpdateApplication) -> Result<(), ApiError> {
+    let Source::Image { reference, credential: login } = &mut app.source;
+    if let Some(given) = &input.docker_registry_credential_id {
+        *login = credential(call, given.as_deref()).await?;
+    }
+    if let Some(image) = &input.docker_image {
+        let parsed = checked_image(image)?;
+        if image != reference {
+            images::refuse_unusable(&call.state, call.company(), &parsed, *login).await?;
+        }
+        *reference = image.clone();
+    }
+    Ok(())
+}
+
+pub async fn delete(call: Call) -> Result<Answer, ApiError> {
+    call.state.platform.delete_app(call.company(), id(&call)).await?;
+    Answer::message("The application was removed.")
+}
+
+pub async fn activate(call: Call) -> Result<Answer, ApiError> {
+    call.state.platform.activate(call.company(), id(&call)).await?;
+    Answer::message("The application is starting.")
+}
+
+pub async fn suspend(call: Call) -> Result<Answer, ApiError> {
+    call.state.platform.suspend(call.company(), id(&call)).await?;
+    Answer::message("The application is suspended.")
+}
+
+/// The application of the path, in the caller's company.
+pub async fn find(call: &Call) -> Result<App, ApiError> {
+    Ok(call.store().app(id(call)).await?)
+}
+
+/// The id of the application in the path.
+pub fn id(call: &Call) -> AppId {
+    AppId::from_uuid(call.path.get("id"))
+}
+
+async fn around(call: &Call, app: &App) -> Result<Around, ApiError> {
+    let digest = match app.serving {
+        Some(serving) => call.store().deployment(app.id, serving).await?.digest,
+        None => None,
+    };
+    Ok(Around { url: call.state.platform.url(&app.name), digest })
+}
+
+fn explain(error: StoreError, app: &App) -> ApiError {
+    match error {
+        StoreError::NameTaken => {
+            ApiError::bad_request("name_taken", format!("The name {} is taken.", app.name))
+                .with_detail("Choose another display name; the address of an application is made from it.")
+        }
+        other => other.into(),
+    }
+}
+
+fn checked_image(text: &str) -> Result<Reference, ApiError> {
+    check::length("docker_image", text, 1, 512)?;
+    check::reference(text)
+}
+
+/// A registry credential of this company. There are none before registries can be stored.
+async fn credential(_call: &Call, text: Option<&str>) -> Result<Option<CredentialId>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    check::id("docker_registry_credential_id", text)?;
+    Err(ApiError::invalid("docker_registry_credential_id", "there is no such registry credential"))
+}
+
+/// A project of this company that the caller may put something into.
+async fn project(call: &Call, text: Option<&str>) -> Result<Option<ProjectId>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let id = ProjectId::from_uuid(check::id("project_id", text)?);
+    let is_visible = call.caller().powers.scope(Permission::ProjectUpdate).covers(id.uuid());
+    match is_visible && found(call.store().project(id).await)?.is_some() {
+        true => Ok(Some(id)),
+        false => Err(ApiError::invalid("project_id", "there is no such project")),
+    }
+}

@@ -1,0 +1,64 @@
+//! Deployments of an application.
+
+use model::{DeploymentId, Trigger};
+use wire::{RollbackDeployment, TriggerDeployment};
+
+use crate::call::{Answer, Call};
+use crate::check;
+use crate::error::ApiError;
+use crate::page::{DEFAULT_LIMIT, Page};
+use crate::platform::DeployRequest;
+use crate::routes::applications;
+use crate::rules::deployment;
+
+pub async fn list(call: Call) -> Result<Answer, ApiError> {
+    let page = Page::from_query(&call.query, DEFAULT_LIMIT);
+    let app = applications::find(&call).await?;
+    let listed = call.store().deployments(app.id, page.of_store()).await?;
+    Answer::ok(&page.envelope(&listed, |record| show(&call, record)))
+}
+
+pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
+    let input: TriggerDeployment = call.json_or_empty()?;
+    let app = applications::find(&call).await?;
+    let image = deployment::wanted_image(app.source.image_reference(), &input)?;
+    let restart = input.is_restart.unwrap_or(false);
+    let request = DeployRequest {
+        image,
+        restart,
+        trigger: if restart { Trigger::Restart } else { Trigger::ManualDeploy },
+    };
+    let record = call.state.platform.deploy(call.company(), app.id, request).await?;
+    Answer::ok(&show(&call, &record))
+}
+
+pub async fn rollback(call: Call) -> Result<Answer, ApiError> {
+    let input: RollbackDeployment = call.json_or_empty()?;
+    let app = applications::find(&call).await?;
+    let to = match &input.deployment_id {
+        Some(text) => Some(DeploymentId::from_uuid(check::id("deployment_id", text)?)),
+        None => None,
+    };
+    let record = call.state.platform.rollback(call.company(), app.id, to).await?;
+    Answer::ok(&show(&call, &record))
+}
+
+pub async fn get(call: Call) -> Result<Answer, ApiError> {
+    Answer::ok(&show(&call, &find(&call).await?))
+}
+
+pub async fn cancel(call: Call) -> Result<Answer, ApiError> {
+    let record = find(&call).await?;
+    call.state.platform.cancel(call.company(), record.app, record.id).await?;
+    Answer::message("The deployment is being cancelled.")
+}
+
+/// The deployment of the path, of the application of the path, in the caller's company.
+pub async fn find(call: &Call) -> Result<model::Deployment, ApiError> {
+    let id = DeploymentId::from_uuid(call.path.get("deployment_id"));
+    Ok(call.store().deployment(applications::id(call), id).await?)
+}
+
+fn show(call: &Call, record: &model::Deployment) -> wire::Deployment {
+    deployment::show(record, call.state.platform.progress(record.id))
+}

@@ -1,0 +1,13 @@
+//! The handlers, one file a resource. Each is a row of [`crate::operation::OPERATIONS`].
+
+pub mod api_keys;
+pub mod applications;
+pub mod deployments;
+pub mod env_vars;
+pub mod health;
+pub mod images;
+pub mod logs;
+pub mod processes;
+pub mod projects;
+pub mod resources;
+pub mod setup;

@@ -1,0 +1,175 @@
+//! Applications: what creating and changing one means, and how one is shown.
+
+use model::image::Digest;
+use model::{App, AppStatus, Kept};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use uuid::Uuid;
+use wire::{
+    Application, ApplicationListItem, ApplicationSource, ApplicationStatus, ApplicationType, BuildType,
+    Buildpack, BuildpackInput, ImagePolicy, UpdateApplication,
+};
+
+use crate::check;
+use crate::error::ApiError;
+use crate::routes::resources::CLUSTER;
+
+const ONE_WEEK_SECONDS: u64 = 604_800;
+
+/// Refuses what this version cannot do, in words that say so.
+pub fn check_source(source: ApplicationSource) -> Result<(), ApiError> {
+    match source {
+        ApplicationSource::DockerImage => Ok(()),
+        _ => Err(ApiError::invalid("source", "Git sources come with a later version; use dockerImage")),
+    }
+}
+
+/// Refuses a policy that nothing would carry out.
+pub fn check_policy(policy: Option<ImagePolicy>) -> Result<(), ApiError> {
+    match policy {
+        None | Some(ImagePolicy::ResolveOnDeploy) => Ok(()),
+        Some(_) => Err(ApiError::invalid("image_policy", "only resolve_on_deploy works in this version")),
+    }
+}
+
+/// Applies the settings that are kept and given back, although an image application does nothing with them.
+pub fn keep(kept: &mut Kept, input: &UpdateApplication) -> Result<(), ApiError> {
+    check_kept(input)?;
+    put(kept, "auto_deploy", input.auto_deploy);
+    put(kept, "build_type", input.build_type);
+    put(kept, "build_path", input.build_path.as_ref());
+    put(kept, "build_cache_enabled", input.build_cache_enabled);
+    put(kept, "dockerfile_path", input.dockerfile_path.as_ref());
+    put(kept, "docker_context", input.docker_context.as_ref());
+    put(kept, "pack_builder", input.pack_builder.as_ref());
+    put(kept, "nixpacks_version", input.nixpacks_version.as_ref());
+    put(kept, "default_branch", input.default_branch.as_ref());
+    put(kept, "allow_deploy_paths", input.allow_deploy_paths.as_ref());
+    put(kept, "ignore_deploy_paths", input.ignore_deploy_paths.as_ref());
+    put(kept, "hibernation_enabled", input.hibernation_enabled);
+    put(kept, "hibernate_after_seconds", input.hibernate_after_seconds);
+    put(kept, "buildpacks", input.buildpacks.as_ref().map(|list| with_ids(list)));
+    let paths = |name| get::<Vec<String>>(kept, name).unwrap_or_default();
+    if !paths("allow_deploy_paths").is_empty() && !paths("ignore_deploy_paths").is_empty() {
+        return Err(ApiError::invalid(
+            "allow_deploy_paths",
+            "it cannot be set together with ignore_deploy_paths",
+        ));
+    }
+    Ok(())
+}
+
+fn check_kept(input: &UpdateApplication) -> Result<(), ApiError> {
+    if input.default_branch.as_deref() == Some("") {
+        return Err(ApiError::invalid("default_branch", "it cannot be empty"));
+    }
+    if let Some(seconds) = input.hibernate_after_seconds {
+        check::range("hibernate_after_seconds", seconds, 1, ONE_WEEK_SECONDS)?;
+    }
+    for buildpack in input.buildpacks.iter().flatten() {
+        check::range("buildpacks.order", buildpack.order, 0, 20)?;
+        check::length("buildpacks.source", &buildpack.source, 0, 500)?;
+    }
+    Ok(())
+}
+
+fn with_ids(buildpacks: &[BuildpackInput]) -> Vec<Buildpack> {
+    let with_id = |buildpack: &BuildpackInput| Buildpack {
+        id: Uuid::now_v7().to_string(),
+        order: buildpack.order,
+        source: buildpack.source.clone(),
+    };
+    buildpacks.iter().map(with_id).collect()
+}
+
+fn put(kept: &mut Kept, field: &str, value: Option<impl Serialize>) {
+    if let Some(value) = value {
+        kept.insert(field.to_owned(), json!(value).to_string());
+    }
+}
+
+fn get<T: DeserializeOwned>(kept: &Kept, field: &str) -> Option<T> {
+    serde_json::from_str(kept.get(field)?).ok()
+}
+
+/// What is shown of an application besides its own record.
+pub struct Around {
+    /// Where it answers.
+    pub url: String,
+    /// Digest of what serves now.
+    pub digest: Option<Digest>,
+}
+
+/// The full record.
+pub fn show(app: &App, around: Around) -> Application {
+    let model::Source::Image { reference, credential } = &app.source;
+    let kept = &app.kept;
+    Application {
+        id: app.id.to_string(),
+        name: app.name.to_string(),
+        display_name: app.display_name.clone(),
+        status: app.status.map(show_status),
+        kind: ApplicationType::App,
+        source: ApplicationSource::DockerImage,
+        is_suspended: app.is_suspended,
+        company_id: Some(app.company.to_string()),
+        project_id: app.project.map(|id| id.to_string()),
+        namespace: Some(app.name.to_string()),
+        cluster_id: Some(CLUSTER.to_string()),
+        git_type: None,
+        repo_url: None,
+        default_branch: get(kept, "default_branch"),
+        docker_image: Some(reference.clone()),
+        docker_image_digest: around.digest.map(String::from),
+        docker_registry_credential_id: credential.map(|id| id.to_string()),
+        image_policy: ImagePolicy::ResolveOnDeploy,
+        auto_deploy: get(kept, "auto_deploy").unwrap_or(false),
+        build_type: get(kept, "build_type").unwrap_or(BuildType::Dockerfile),
+        build_path: get(kept, "build_path"),
+        build_cache_enabled: get(kept, "build_cache_enabled").unwrap_or(false),
+        dockerfile_path: get(kept, "dockerfile_path"),
+        docker_context: get(kept, "docker_context"),
+        pack_builder: get(kept, "pack_builder"),
+        nixpacks_version: get(kept, "nixpacks_version"),
+        buildpacks: get(kept, "buildpacks").unwrap_or_default(),
+        allow_deploy_paths: get(kept, "allow_deploy_paths").unwrap_or_default(),
+        ignore_deploy_paths: get(kept, "ignore_deploy_paths").unwrap_or_default(),
+        hibernation_enabled: get(kept, "hibernation_enabled").unwrap_or(false),
+        hibernate_after_seconds: get(kept, "hibernate_after_seconds"),
+        wait_for_checks: false,
+        created_by: app.created_by.clone(),
+        created_at: app.created_at.to_string(),
+        updated_at: app.updated_at.to_string(),
+        url: Some(around.url),
+        serving_deployment_id: app.serving.map(|id| id.to_string()),
+    }
+}
+
+/// A row of the list.
+pub fn show_row(app: &App, url: String) -> ApplicationListItem {
+    ApplicationListItem {
+        id: app.id.to_string(),
+        name: app.name.to_string(),
+        display_name: app.display_name.clone(),
+        status: app.status.map(show_status),
+        kind: ApplicationType::App,
+        source: ApplicationSource::DockerImage,
+        is_suspended: app.is_suspended,
+        created_at: app.created_at.to_string(),
+        updated_at: app.updated_at.to_string(),
+        url: Some(url),
+        serving_deployment_id: app.serving.map(|id| id.to_string()),
+    }
+}
+
+fn show_status(status: AppStatus) -> ApplicationStatus {
+    match status {
+        AppStatus::DeploymentInProgress => ApplicationStatus::DeploymentInProgress,
+        AppStatus::DeploymentFailed => ApplicationStatus::DeploymentFailed,
+        AppStatus::DeploymentSuccess => ApplicationStatus::DeploymentSuccess,
+        AppStatus::DeploymentCancelled => ApplicationStatus::DeploymentCancelled,
+        AppStatus::Deleting => ApplicationStatus::Deleting,
+        AppStatus::AppDeletionFailed => ApplicationStatus::AppDeletionFailed,
+    }
+}

@@ -1,0 +1,122 @@
+//! Deployments: what a request to deploy means, and how one is shown.
+
+use model::deployment::State;
+use model::image::Digest;
+use model::{Deployment, Failure, FailureCode};
+use wire::{
+    DeploymentFailure, DeploymentProgress, DeploymentStatus, DeploymentStep, DeploymentType,
+    TriggerDeployment,
+};
+
+use crate::check;
+use crate::error::ApiError;
+use crate::image_text;
+use crate::platform::{LayerState, Progress};
+
+/// The reference that a request wants for this deployment; `None` is the application's own.
+pub fn wanted_image(own: &str, input: &TriggerDeployment) -> Result<Option<String>, ApiError> {
+    let tag = input.docker_image_tag.as_deref().or(input.tag.as_deref());
+    let digest = input.docker_image_digest.as_deref();
+    if let Some(tag) = tag
+        && !image_text::is_tag(tag)
+    {
+        return Err(ApiError::invalid("docker_image_tag", "it is not the tag of an image"));
+    }
+    if let Some(digest) = digest {
+        Digest::parse(digest).map_err(|error| ApiError::invalid("docker_image_digest", error))?;
+    }
+    let image = match (&input.docker_image, tag.or(digest)) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            let problem = "it cannot be given together with docker_image_tag or docker_image_digest";
+            return Err(ApiError::invalid("docker_image", problem));
+        }
+        (Some(image), None) => {
+            check::length("docker_image", image, 1, 512)?;
+            image.clone()
+        }
+        (None, Some(_)) => image_text::with(own, tag, digest),
+    };
+    check::reference(&image)?;
+    Ok(Some(image))
+}
+
+/// The record as the API gives it.
+pub fn show(deployment: &Deployment, progress: Option<Progress>) -> wire::Deployment {
+    let moment = |at: Option<model::Timestamp>| at.map(|at| at.to_string());
+    wire::Deployment {
+        id: deployment.id.to_string(),
+        app_id: Some(deployment.app.to_string()),
+        status: Some(show_status(&deployment.state)),
+        kind: Some(DeploymentType::Manual),
+        trigger: Some(deployment.trigger.as_str().to_owned()),
+        steps: vec![DeploymentStep::Rollout],
+        docker_image_url: Some(deployment.reference.clone()),
+        docker_image_digest: deployment.digest.as_ref().map(|digest| digest.to_string()),
+        failure: final_failure(&deployment.state).map(show_failure),
+        git_type: None,
+        repo_url: None,
+        branch: None,
+        commit_sha: None,
+        commit_message: None,
+        author_login: None,
+        author_img: None,
+        started_at: moment(deployment.started_at),
+        finished_at: moment(deployment.finished_at),
+        created_at: deployment.created_at.to_string(),
+        updated_at: deployment.updated_at.to_string(),
+        progress: show_progress(&deployment.state, progress),
+    }
+}
+
+fn show_status(state: &State) -> DeploymentStatus {
+    match state {
+        State::Waiting => DeploymentStatus::Waiting,
+        State::Done => DeploymentStatus::Success,
+        State::Failed { failure } if failure.code == FailureCode::Cancelled => DeploymentStatus::Cancelled,
+        State::Failed { .. } => DeploymentStatus::Failed,
+        State::Skipped => DeploymentStatus::Skipped,
+        _ => DeploymentStatus::InProgress,
+    }
+}
+
+/// While it is being undone the deployment is still in progress and has no failure yet.
+fn final_failure(state: &State) -> Option<&Failure> {
+    match state {
+        State::Failed { failure } => Some(failure),
+        _ => None,
+    }
+}
+
+fn show_failure(failure: &Failure) -> DeploymentFailure {
+    DeploymentFailure {
+        during: failure.during.as_str().to_owned(),
+        code: failure.code.as_str().to_owned(),
+        message: failure.message.clone(),
+        hint: failure.hint.clone(),
+        exit_code: failure.exit_code,
+        log_tail: failure.log_tail.clone(),
+    }
+}
+
+fn show_progress(state: &State, progress: Option<Progress>) -> Option<DeploymentProgress> {
+    if state.is_final() || *state == State::Waiting {
+        return None;
+    }
+    let layers = progress.map(|progress| progress.layers).unwrap_or_default();
+    let show_layer = |layer: crate::platform::LayerProgress| wire::LayerProgress {
+        digest: layer.digest.to_string(),
+        done: layer.done,
+        total: layer.total,
+        state: match layer.state {
+            LayerState::Waiting => wire::LayerState::Waiting,
+            LayerState::Pulling => wire::LayerState::Pulling,
+            LayerState::Done => wire::LayerState::Done,
+            LayerState::Shared => wire::LayerState::Shared,
+        },
+    };
+    Some(DeploymentProgress {
+        step: state.name().to_owned(),
+        layers: layers.into_iter().map(show_layer).collect(),
+    })
+}

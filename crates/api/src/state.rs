@@ -1,0 +1,55 @@
+//! What every request needs: store, deployment side, limits.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use model::ApiKeyId;
+use store::Store;
+
+use crate::platform::Platform;
+use crate::throttle::{Rate, Throttle};
+
+/// How the API behaves on this installation.
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    /// How many requests one key may make.
+    pub rate: Rate,
+}
+
+impl Default for ApiConfig {
+    /// 50 requests a second for each key, 300 at once.
+    fn default() -> Self {
+        Self { rate: Rate { per_second: 50.0, burst: 300.0 } }
+    }
+}
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub struct ApiState(Arc<Shared>);
+
+pub struct Shared {
+    pub store: Store,
+    pub platform: Arc<dyn Platform>,
+    pub throttle: Throttle<ApiKeyId>,
+    /// One attempt to set up at a time.
+    pub setup: tokio::sync::Mutex<()>,
+}
+
+impl ApiState {
+    pub fn new(store: Store, platform: Arc<dyn Platform>, config: ApiConfig) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            platform,
+            throttle: Throttle::new(config.rate),
+            setup: tokio::sync::Mutex::default(),
+        }))
+    }
+}
+
+impl Deref for ApiState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
