@@ -1,0 +1,93 @@
+//! Watching a deployment to its end.
+
+mod bars;
+mod narrator;
+
+use std::time::{Duration, Instant};
+
+use client::Client;
+use wire::Deployment;
+
+use crate::failure::Failure;
+use crate::output::{Course, Output};
+use bars::Bars;
+use narrator::Narrator;
+
+/// How long a server may be away, as when it is restarted, before the watching ends.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks until the deployment is final, and shows its course. Gives the final record, whatever its status.
+pub async fn follow(
+    client: &Client,
+    name: &str,
+    deployment: Deployment,
+    output: &Output,
+) -> Result<Deployment, Failure> {
+    let application = deployment.app_id.clone().unwrap_or_default();
+    let id = deployment.id.clone();
+    tokio::select! {
+        final_record = watch(client, &application, deployment, output) => final_record,
+        _ = tokio::signal::ctrl_c() => Err(Failure::new("no longer watching; the deployment goes on")
+            .hint(format!("see `darsena deployments show {name} {id}`, or stop it with `darsena deployments cancel {name} {id}`"))),
+    }
+}
+
+async fn watch(
+    client: &Client,
+    application: &str,
+    mut deployment: Deployment,
+    output: &Output,
+) -> Result<Deployment, Failure> {
+    let mut view = View::new(output);
+    let began = Instant::now();
+    let mut answered = began;
+    loop {
+        view.show(&deployment);
+        if deployment.status.is_some_and(|status| status.is_final()) {
+            return Ok(deployment);
+        }
+        tokio::time::sleep(pause(began.elapsed())).await;
+        match client.deployment(application, &deployment.id).await {
+            Ok(newer) => {
+                answered = Instant::now();
+                deployment = newer;
+            }
+            Err(error) if error.is_passing() && answered.elapsed() < PATIENCE => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A fresh deployment changes fast; an image of gigabytes does not.
+fn pause(elapsed: Duration) -> Duration {
+    Duration::from_millis(if elapsed < Duration::from_secs(10) { 100 } else { 250 })
+}
+
+enum View<'a> {
+    Bars(Bars),
+    Lines(Narrator, &'a Output),
+    Silent,
+}
+
+impl<'a> View<'a> {
+    fn new(output: &'a Output) -> Self {
+        match output.course() {
+            Course::Bars => View::Bars(Bars::new()),
+            Course::Lines => View::Lines(Narrator::default(), output),
+            Course::Silent => View::Silent,
+        }
+    }
+
+    fn show(&mut self, deployment: &Deployment) {
+        match self {
+            View::Bars(bars) => bars.show(deployment),
+            View::Lines(narrator, output) => {
+                for line in narrator.lines(deployment) {
+                    // Whoever stopped reading still gets the right exit code.
+                    let _ = output.line(&line);
+                }
+            }
+            View::Silent => {}
+        }
+    }
+}
