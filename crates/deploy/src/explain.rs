@@ -29,7 +29,9 @@ pub fn ended_early(phase: Phase, seen: Ended<'_>) -> Failure {
         ),
         126 | 127 => (
             FailureCode::CommandNotFound,
-            format!("The container of {app} ended with code {exit_code}: its start command could not be run."),
+            format!(
+                "The container of {app} ended with code {exit_code}: its start command could not be run."
+            ),
             "Check the start command, and that the program is in the image and executable.".to_owned(),
         ),
         0 => (
@@ -39,11 +41,22 @@ pub fn ended_early(phase: Phase, seen: Ended<'_>) -> Failure {
         ),
         _ => (
             FailureCode::ExitedEarly,
-            format!("The container of {app} ended with {} before it answered on port {port}.", exit_words(exit_code)),
-            "Its last log lines say why; often a variable is missing or a service cannot be reached.".to_owned(),
+            format!(
+                "The container of {app} ended with {} before it answered on port {port}.",
+                exit_words(exit_code)
+            ),
+            "Its last log lines say why; often a variable is missing or a service cannot be reached."
+                .to_owned(),
         ),
     };
-    Failure { during: phase, code, message, hint: Some(hint), exit_code: Some(exit_code), log_tail: seen.log_tail }
+    Failure {
+        during: phase,
+        code,
+        message,
+        hint: Some(hint),
+        exit_code: Some(exit_code),
+        log_tail: seen.log_tail,
+    }
 }
 
 /// An exit code in words: `code 3`, `signal 11 (code 139)`.
@@ -76,7 +89,10 @@ pub fn never_answered(seen: Silent<'_>) -> Failure {
     let (code, message, hint) = if on_port.iter().any(|address| reachable(address)) {
         (
             FailureCode::ProbeFailed,
-            format!("{app} listens on port {port} but was not healthy in {waited_seconds} s: {}.", seen.last_attempt),
+            format!(
+                "{app} listens on port {port} but was not healthy in {waited_seconds} s: {}.",
+                seen.last_attempt
+            ),
             "Check the health path and the application's log.".to_owned(),
         )
     } else if let Some(address) = on_port.first() {
@@ -101,7 +117,9 @@ pub fn never_answered(seen: Silent<'_>) -> Failure {
     } else {
         (
             FailureCode::PortNotListening,
-            format!("{app} did not listen on port {port} within {waited_seconds} s; it listens on no port at all."),
+            format!(
+                "{app} did not listen on port {port} within {waited_seconds} s; it listens on no port at all."
+            ),
             "Check that the image is a web application, and its last log lines.".to_owned(),
         )
     };
@@ -112,13 +130,23 @@ pub fn never_answered(seen: Silent<'_>) -> Failure {
 /// A step that took longer than it may.
 pub fn timed_out(phase: Phase, what: &str, limit_seconds: u64) -> Failure {
     let message = format!("{what} took longer than {limit_seconds} s and was given up.");
-    Failure::new(phase, FailureCode::Timeout, message, Some("Try again; if it stays so, look at `darsena doctor`."))
+    Failure::new(
+        phase,
+        FailureCode::Timeout,
+        message,
+        Some("Try again; if it stays so, look at `darsena doctor`."),
+    )
 }
 
 /// A fault of the platform itself. The cause is for the log; the person gets what was being done.
 pub fn internal(phase: Phase, what: &str, cause: &dyn std::error::Error) -> Failure {
     let message = format!("{what} failed: {cause}.");
-    Failure::new(phase, FailureCode::InternalError, message, Some("Run `darsena doctor` on the server, then try again."))
+    Failure::new(
+        phase,
+        FailureCode::InternalError,
+        message,
+        Some("Run `darsena doctor` on the server, then try again."),
+    )
 }
 
 #[cfg(test)]
@@ -141,7 +169,10 @@ mod tests {
     fn a_silent_container_is_told_where_it_listens() {
         for (listening, message) in [
             (&["127.0.0.1:8080"][..], "web cannot be reached: it listens on 127.0.0.1:8080, not on 0.0.0.0."),
-            (&["127.0.0.1:3000"], "web cannot be reached: it listens on 127.0.0.1:3000, not on 0.0.0.0:8080."),
+            (
+                &["127.0.0.1:3000"],
+                "web cannot be reached: it listens on 127.0.0.1:3000, not on 0.0.0.0:8080.",
+            ),
             (&["0.0.0.0:3000"], "web does not listen on port 8080; it listens on 3000."),
             (&["[::]:8080"], "web listens on port 8080 but was not healthy in 60 s: GET /up answered 500."),
             (&[], "web did not listen on port 8080 within 60 s; it listens on no port at all."),
@@ -155,9 +186,15 @@ mod tests {
         let limits = Limits { memory_mb: 512, cpu_millis: 500, pids: 512 };
         let ended = |exit_code, out_of_memory| {
             let log_tail = vec!["boom".to_owned()];
-            ended_early(Phase::Health, Ended { app: "web", port: 80, exit_code, out_of_memory, limits, log_tail })
+            ended_early(
+                Phase::Health,
+                Ended { app: "web", port: 80, exit_code, out_of_memory, limits, log_tail },
+            )
         };
-        assert_eq!(ended(3, false).message, "The container of web ended with code 3 before it answered on port 80.");
+        assert_eq!(
+            ended(3, false).message,
+            "The container of web ended with code 3 before it answered on port 80."
+        );
         assert_eq!(ended(139, false).code, FailureCode::ExitedEarly);
         assert!(ended(139, false).message.contains("signal 11 (code 139)"));
         assert_eq!(ended(127, false).code, FailureCode::CommandNotFound);

@@ -1,1 +1,26 @@
-//! Makes a release serve: driver, steps, recover, retire.
+//! Makes a release serve: the only crate that knows images, containers, routes and the database.
+//!
+//! - [`Platform`] takes requests: deploy, roll back, cancel, suspend, activate, delete;
+//! - `driver` carries one deployment at a time for each application through its states;
+//! - `steps` does the work of a state and turns the result into an event;
+//! - `health` decides whether a new container is ready;
+//! - `keeper` keeps the container of the serving release running;
+//! - `recover` picks up after a restart;
+//! - `plan` and `explain` are the pure parts: what a release is made of, and words for what went wrong.
+
+mod container;
+mod driver;
+mod error;
+mod explain;
+mod health;
+mod ingress_watch;
+mod keeper;
+mod plan;
+mod platform;
+mod recover;
+mod retire;
+mod routes;
+mod steps;
+
+pub use error::DeployError;
+pub use platform::{Parts, Platform, Request, RuntimeLine, Settings};

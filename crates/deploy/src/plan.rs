@@ -13,15 +13,19 @@ pub fn port(process: &Process, variables: &[EnvVar], config: &ImageConfig) -> u1
         let variable = variables.iter().find(|variable| variable.key == "PORT")?;
         variable.value.parse().ok().filter(|port| *port != 0)
     };
-    let from_image = || config.exposed_ports.iter().find(|exposed| exposed.protocol == "tcp").map(|exposed| exposed.port);
+    let from_image =
+        || config.exposed_ports.iter().find(|exposed| exposed.protocol == "tcp").map(|exposed| exposed.port);
     process.port.or_else(from_variable).or_else(from_image).unwrap_or(DEFAULT_PORT)
 }
 
 /// The application's own variables for a container, `PORT` last and always the port that is probed.
 pub fn release_env(variables: &[EnvVar], port: u16) -> Vec<(String, String)> {
     let wanted = |variable: &&EnvVar| variable.is_runtime != Some(false) && variable.key != "PORT";
-    let mut env: Vec<_> =
-        variables.iter().filter(wanted).map(|variable| (variable.key.clone(), variable.value.clone())).collect();
+    let mut env: Vec<_> = variables
+        .iter()
+        .filter(wanted)
+        .map(|variable| (variable.key.clone(), variable.value.clone()))
+        .collect();
     env.push(("PORT".to_owned(), port.to_string()));
     env
 }
@@ -60,7 +64,8 @@ pub fn limits(process: &Process) -> Limits {
 
 /// How to find out that the new container is ready, from the readiness probe as it was sent.
 pub fn probe(process: &Process) -> Probe {
-    let Some(sent) = process.readiness_probe.as_deref().and_then(|text| serde_json::from_str(text).ok()) else {
+    let Some(sent) = process.readiness_probe.as_deref().and_then(|text| serde_json::from_str(text).ok())
+    else {
         return Probe::DEFAULT;
     };
     read_probe(&sent)
@@ -128,7 +133,8 @@ mod tests {
     }
 
     fn exposing(ports: &[(u16, &str)]) -> ImageConfig {
-        let exposed = |(port, protocol): &(u16, &str)| ExposedPort { port: *port, protocol: (*protocol).into() };
+        let exposed =
+            |(port, protocol): &(u16, &str)| ExposedPort { port: *port, protocol: (*protocol).into() };
         ImageConfig { exposed_ports: ports.iter().map(exposed).collect(), ..ImageConfig::default() }
     }
 
@@ -152,12 +158,19 @@ mod tests {
 
         let image = [("PATH".into(), "/bin".into()), ("A".into(), "0".into())];
         let merged = container_env(&image, &env);
-        assert_eq!(merged, [("PATH".into(), "/bin".into()), ("A".into(), "1".into()), ("PORT".into(), "80".into())]);
+        assert_eq!(
+            merged,
+            [("PATH".into(), "/bin".into()), ("A".into(), "1".into()), ("PORT".into(), "80".into())]
+        );
     }
 
     #[test]
     fn a_start_command_replaces_the_image_s_command_and_is_no_shell_text() {
-        let config = ImageConfig { entrypoint: vec!["/entry".into()], cmd: vec!["serve".into()], ..Default::default() };
+        let config = ImageConfig {
+            entrypoint: vec!["/entry".into()],
+            cmd: vec!["serve".into()],
+            ..Default::default()
+        };
         assert_eq!(arguments(&config, &Command::Image), ["/entry", "serve"]);
 
         let typed = Process { entrypoint: "run 'two words' $(id)".into(), ..process() };

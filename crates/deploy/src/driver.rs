@@ -1,0 +1,181 @@
+//! One deployment at a time for each application, through its states: take the state's work, run it, turn the
+//! result into an event, compute the next state, save it, go on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use model::deployment::{Event, State};
+use model::{AppId, CompanyId, Deployment, DeploymentId, Timestamp};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::platform::Platform;
+
+/// Pause before the database is tried again, when it cannot be written (a full disk, most likely).
+const SAVE_RETRY: Duration = Duration::from_secs(1);
+
+/// The drivers of all applications that had a deployment since the start.
+#[derive(Default)]
+pub struct Drivers {
+    drivers: Mutex<HashMap<AppId, Driver>>,
+}
+
+struct Driver {
+    wake: Arc<Notify>,
+    running: Arc<Mutex<Option<(DeploymentId, CancellationToken)>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drivers {
+    /// Makes sure that the application's queue is looked at.
+    pub fn wake(&self, platform: &Platform, company: CompanyId, app: AppId) {
+        let mut drivers = self.lock();
+        let driver = drivers.entry(app).or_insert_with(|| {
+            let wake = Arc::new(Notify::new());
+            let running = Arc::new(Mutex::new(None));
+            let task =
+                tokio::spawn(drive(platform.clone(), company, app, Arc::clone(&wake), Arc::clone(&running)));
+            Driver { wake, running, task }
+        });
+        driver.wake.notify_one();
+    }
+
+    /// Stops the work of a deployment that runs; `false` when it does not run.
+    pub fn cancel(&self, app: AppId, deployment: DeploymentId) -> bool {
+        let drivers = self.lock();
+        let Some(driver) = drivers.get(&app) else { return false };
+        let running = driver.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*running {
+            Some((id, token)) if *id == deployment => {
+                token.cancel();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends the driver of an application that is gone.
+    pub fn end(&self, app: AppId) {
+        if let Some(driver) = self.lock().remove(&app) {
+            driver.task.abort();
+        }
+    }
+
+    /// Ends all drivers where they stand; their states are saved, so the next start carries on.
+    pub fn end_all(&self) {
+        for (_, driver) in self.lock().drain() {
+            driver.task.abort();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AppId, Driver>> {
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Works off the application's queue, then waits to be woken.
+async fn drive(
+    platform: Platform,
+    company: CompanyId,
+    app: AppId,
+    wake: Arc<Notify>,
+    running: Arc<Mutex<Option<(DeploymentId, CancellationToken)>>>,
+) {
+    let set_running = |value| *running.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    loop {
+        match platform.store().company(company).next_unfinished(app).await {
+            Ok(Some(deployment)) => {
+                let cancel = CancellationToken::new();
+                set_running(Some((deployment.id, cancel.clone())));
+                platform.carry_through(deployment, &cancel).await;
+                set_running(None);
+            }
+            Ok(None) => wake.notified().await,
+            Err(error) => {
+                tracing::error!(%app, %error, "the queue of an application cannot be read");
+                tokio::time::sleep(SAVE_RETRY).await;
+            }
+        }
+    }
+}
+
+impl Platform {
+    /// Carries a deployment to its end.
+    async fn carry_through(&self, mut deployment: Deployment, cancel: &CancellationToken) {
+        tracing::info!(app = %deployment.app, deployment = %deployment.id, state = deployment.state.name(), "deploying");
+        let mut cancelled = false;
+        while !deployment.state.is_final() {
+            // The switch is one transaction: half of it cannot be cancelled, and all of it is over in a moment.
+            let may_cancel = !cancelled && !matches!(deployment.state, State::Switching { .. });
+            let event = tokio::select! {
+                biased;
+                () = cancel.cancelled(), if may_cancel => {
+                    cancelled = true;
+                    Event::CancelRequested
+                }
+                event = self.step(&deployment) => event,
+            };
+            self.advance(&mut deployment, event).await;
+        }
+        self.conclude(&deployment).await;
+    }
+
+    /// Applies an event and saves the new state. A refused event changes nothing, as the policy says.
+    async fn advance(&self, deployment: &mut Deployment, event: Event) {
+        if let Event::StepFailed(failure) = &event {
+            self.note_failure(deployment, failure).await;
+        }
+        // A state that only goes forward has no failure: its step is tried again, in peace.
+        let retried = matches!(event, Event::StepFailed(_));
+        match deployment.state.clone().next(event) {
+            Ok(next) => {
+                deployment.state = next;
+                self.save(deployment).await;
+            }
+            Err(refused) => {
+                tracing::debug!(deployment = %deployment.id, state = deployment.state.name(), ?refused, "event refused");
+                if retried {
+                    tokio::time::sleep(SAVE_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Saves until it is saved: a state that is not written down must not be acted on.
+    async fn save(&self, deployment: &mut Deployment) {
+        let now = Timestamp::now();
+        deployment.updated_at = now;
+        deployment.started_at = deployment.started_at.or(Some(now));
+        if deployment.state.is_final() {
+            deployment.finished_at = deployment.finished_at.or(Some(now));
+        }
+        let company = self.store().company(deployment.company);
+        loop {
+            match company.save_deployment(deployment).await {
+                Ok(()) => break,
+                Err(error) => {
+                    tracing::error!(deployment = %deployment.id, %error, "its state cannot be saved; trying again")
+                }
+            }
+            tokio::time::sleep(SAVE_RETRY).await;
+        }
+        // What a step wrote beside the state (release, digest) is part of the record from here on.
+        if let Ok(stored) = company.deployment(deployment.app, deployment.id).await {
+            *deployment = stored;
+        }
+    }
+
+    async fn conclude(&self, deployment: &Deployment) {
+        let words = match &deployment.state {
+            State::Failed { failure } => format!("Not deployed: {}", failure.message),
+            State::Skipped => "Skipped: a newer deployment took its place".to_owned(),
+            _ => "Deployed".to_owned(),
+        };
+        tracing::info!(app = %deployment.app, deployment = %deployment.id, state = deployment.state.name(), "{words}");
+        self.note(deployment, &words).await;
+        self.forget_progress(deployment.id);
+        self.sweep_images();
+    }
+}

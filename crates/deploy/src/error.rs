@@ -1,0 +1,34 @@
+//! Why a request was not done, by what the caller can do about it.
+
+use engine::EngineError;
+use image::ImageError;
+use ingress::IngressError;
+use store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// No such record in this company.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// It has to wait until the running deployment is over.
+    #[error("a deployment of this application is under way")]
+    InProgress,
+    /// Nothing is left to cancel.
+    #[error("this deployment is over")]
+    Finished,
+    /// It serves already and can only go forward.
+    #[error("this deployment already serves; deploy or roll back to replace it")]
+    AlreadyServing,
+    /// Nothing to go back to.
+    #[error("there is no successful deployment to go back to")]
+    NoSuccess,
+    /// The image cannot be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Ingress(#[from] IngressError),
+}

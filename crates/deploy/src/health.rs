@@ -1,0 +1,130 @@
+//! Whether a new container is ready: probes first, then one request through the ingress.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ingress::ThroughFailure;
+use model::deployment::Event;
+use model::{ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Probe, Release};
+
+use crate::container;
+use crate::explain::{self, Silent};
+use crate::platform::Platform;
+use crate::steps::StepResult;
+
+/// First pause between two probes; each one doubles it up to the probe's period.
+const FIRST_PROBE_PAUSE: Duration = Duration::from_millis(5);
+/// Longest time for the first answer through the ingress.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+impl Platform {
+    /// Probes until the container is healthy, then lets one request through the ingress to it.
+    pub(crate) async fn await_health(&self, deployment: &Deployment, address: SocketAddr) -> StepResult {
+        let release = self.release(deployment, Phase::Health).await?;
+        self.until_healthy(deployment.id, &release, address).await?;
+        let status = self.pass_one_request(deployment, &release, address).await?;
+        self.note(deployment, &format!("Healthy; it answered a request through the ingress with {status}"))
+            .await;
+        Ok(Event::Healthy)
+    }
+
+    /// Waits for a healthy answer, the end of the container, or the deadline, whichever comes first.
+    pub(crate) async fn until_healthy(
+        &self,
+        deployment: DeploymentId,
+        release: &Release,
+        address: SocketAddr,
+    ) -> Result<(), Failure> {
+        let id = ContainerId::of(deployment);
+        let probe = &release.probe;
+        let deadline = Duration::from_millis(probe.deadline_ms);
+        let mut last_attempt = "no attempt was made".to_owned();
+        tokio::select! {
+            () = self.probe_until_healthy(address, probe, &mut last_attempt) => return Ok(()),
+            exit = self.engine().wait(&id) => match exit {
+                Ok(exit) => return Err(self.ended(Phase::Health, &id, release, &exit).await),
+                Err(error) => return Err(explain::internal(Phase::Health, "Watching the container", &error)),
+            },
+            () = tokio::time::sleep(deadline) => {}
+        }
+        let listening = self.engine().listening(&id).await.unwrap_or_default();
+        Err(explain::never_answered(Silent {
+            app: &self.app_name(release).await,
+            port: release.port,
+            listening: &listening,
+            last_attempt: &last_attempt,
+            waited_seconds: deadline.as_secs(),
+            log_tail: container::log_tail(self.engine(), &id).await,
+        }))
+    }
+
+    async fn probe_until_healthy(&self, address: SocketAddr, probe: &Probe, last_attempt: &mut String) {
+        tokio::time::sleep(Duration::from_millis(probe.initial_delay_ms)).await;
+        let longest = Duration::from_millis(probe.period_ms);
+        let mut pause = FIRST_PROBE_PAUSE;
+        loop {
+            match ingress::probe_once(address, probe).await {
+                Ok(()) => return,
+                Err(failure) => *last_attempt = failure.to_string(),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// "Deployed" is only said of what has answered through the ingress; before the switch a secret token is
+    /// the way to the new container.
+    async fn pass_one_request(
+        &self,
+        deployment: &Deployment,
+        release: &Release,
+        address: SocketAddr,
+    ) -> Result<u16, Failure> {
+        let id = ContainerId::of(deployment.id);
+        let name = self.app_name(release).await;
+        let path = match &release.probe.kind {
+            model::ProbeKind::Http { path, .. } => path.clone(),
+            model::ProbeKind::Tcp => "/".to_owned(),
+        };
+        let token = self.candidate_token();
+        let routed = self.routes().add_candidate(&token, deployment.id, address).await;
+        routed.map_err(|error| {
+            explain::internal(Phase::Route, "Telling the ingress about the container", &error)
+        })?;
+        let host = format!("{name}.{}", self.settings().domain);
+        let answer = tokio::select! {
+            answer = self.ingress().request_through(&host, Some(&token), &path, ANSWER_LIMIT) => answer.map_err(|why| Some(why)),
+            exit = self.engine().wait(&id) => match exit {
+                Ok(exit) => return Err(self.ended(Phase::Health, &id, release, &exit).await),
+                Err(_) => Err(None),
+            },
+        };
+        if let Err(error) = self.routes().remove_candidate(&token).await {
+            tracing::warn!(%error, "a candidate route could not be withdrawn; the next publication does it");
+        }
+        match answer {
+            Ok(status) => Ok(status),
+            Err(why) => Err(self.not_through(&id, &name, release.port, why.as_ref()).await),
+        }
+    }
+
+    async fn not_through(
+        &self,
+        id: &ContainerId,
+        name: &str,
+        port: u16,
+        why: Option<&ThroughFailure>,
+    ) -> Failure {
+        let why = why.map_or_else(|| "the container went away".to_owned(), ToString::to_string);
+        Failure {
+            during: Phase::Health,
+            code: FailureCode::ProbeFailed,
+            message: format!(
+                "{name} accepts connections on port {port} but answered no HTTP request: {why}."
+            ),
+            hint: Some("Check that this port speaks HTTP; another one may be the web port.".to_owned()),
+            exit_code: None,
+            log_tail: container::log_tail(self.engine(), id).await,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Keeps the ingress process up and its table right.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use model::{AppName, DeploymentId};
+
+use crate::platform::Platform;
+
+/// How often the ingress is asked whether it is there.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Pause before a table that did not arrive is sent again.
+const PUBLISH_AGAIN: Duration = Duration::from_millis(200);
+
+impl Platform {
+    /// Starts the ingress again when it is gone. Ends only by being aborted.
+    pub(crate) async fn watch_ingress(self) {
+        loop {
+            tokio::time::sleep(WATCH_EVERY).await;
+            match self.ingress().ensure().await {
+                Ok(false) => {}
+                Ok(true) => {
+                    tracing::warn!("the ingress was gone and is started again");
+                    if let Err(error) = self.routes().publish().await {
+                        tracing::error!(%error, "the new ingress did not take the routes");
+                    }
+                }
+                Err(error) => tracing::error!(%error, "the ingress does not run"),
+            }
+        }
+    }
+
+    /// Routes an application's requests to a container, and insists: after the switch there is no way back.
+    pub(crate) async fn publish_until_known(
+        &self,
+        app: &AppName,
+        deployment: DeploymentId,
+        address: SocketAddr,
+    ) {
+        while let Err(error) = self.routes().serve(app, deployment, address).await {
+            tracing::error!(%app, %error, "the ingress did not take the route; trying again");
+            tokio::time::sleep(PUBLISH_AGAIN).await;
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Keeps the container of the serving release running: a crash restarts it, with growing pauses, for ever.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::Status;
+use model::{App, AppId, ContainerId, DeploymentId, Failure, Phase, Release};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::explain;
+use crate::platform::Platform;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A container that ran this long starts again with the first pause.
+const RUNS_WELL_AFTER: Duration = Duration::from_secs(600);
+
+/// One keeper task for each application that serves.
+#[derive(Default)]
+pub struct Keepers {
+    keepers: Mutex<HashMap<AppId, (DeploymentId, JoinHandle<()>)>>,
+}
+
+impl Keepers {
+    /// Keeps this deployment's container from now on, and no other of the application.
+    pub fn set(&self, platform: &Platform, app: &App, deployment: Option<DeploymentId>) {
+        let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        if deployment.is_some() && keepers.get(&app.id).map(|(kept, _)| *kept) == deployment {
+            return;
+        }
+        if let Some((_, task)) = keepers.remove(&app.id) {
+            task.abort();
+        }
+        if let Some(deployment) = deployment {
+            let task = tokio::spawn(keep(platform.clone(), app.clone(), deployment));
+            keepers.insert(app.id, (deployment, task));
+        }
+    }
+
+    /// Ends all keepers; the containers go on.
+    pub fn end_all(&self) {
+        let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, (_, task)) in keepers.drain() {
+            task.abort();
+        }
+    }
+}
+
+/// Watches and restarts. Ends only by being aborted.
+async fn keep(platform: Platform, app: App, deployment: DeploymentId) {
+    let id = ContainerId::of(deployment);
+    let mut back_off = BackOff::new();
+    loop {
+        let started = Instant::now();
+        match platform.bring_up(&app, deployment).await {
+            Ok(()) => match platform.engine().wait(&id).await {
+                Ok(exit) => {
+                    let words = explain::exit_words(exit.code);
+                    tracing::warn!(app = %app.name, %deployment, out_of_memory = exit.out_of_memory, "its container ended with {words}");
+                }
+                Err(error) => {
+                    tracing::error!(app = %app.name, %deployment, %error, "its container cannot be watched")
+                }
+            },
+            Err(failure) => {
+                tracing::error!(app = %app.name, %deployment, "it cannot be brought up: {}", failure.message)
+            }
+        }
+        let pause = back_off.pause(started.elapsed());
+        tracing::info!(app = %app.name, %deployment, pause_ms = pause.as_millis() as u64, "starting it again");
+        tokio::time::sleep(pause).await;
+    }
+}
+
+impl Platform {
+    /// Makes sure that the container runs and is routed. One that runs already is left alone.
+    async fn bring_up(&self, app: &App, deployment: DeploymentId) -> Result<(), Failure> {
+        let internal = |error: &dyn std::error::Error| {
+            explain::internal(Phase::Start, "Bringing up the container", error)
+        };
+        let id = ContainerId::of(deployment);
+        let status = self.engine().status(&id).await.map_err(|error| internal(&error))?;
+        if let Status::Running { address } = status {
+            self.publish_until_known(&app.name, deployment, address).await;
+            return Ok(());
+        }
+        let release = self.serving_release(app, deployment).await.map_err(|error| internal(&error))?;
+        if let Err(error) = self.routes().starting(&app.name, deployment).await {
+            tracing::warn!(app = %app.name, %error, "the ingress does not know that the application starts");
+        }
+        self.make_container(deployment, &release).await?;
+        let address = self.start_container(deployment, &release).await?;
+        self.until_healthy(deployment, &release, address).await?;
+        self.publish_until_known(&app.name, deployment, address).await;
+        Ok(())
+    }
+
+    async fn serving_release(
+        &self,
+        app: &App,
+        deployment: DeploymentId,
+    ) -> Result<Release, store::StoreError> {
+        let company = self.store().company(app.company);
+        let deployment = company.deployment(app.id, deployment).await?;
+        company.release(deployment.release.ok_or(store::StoreError::NotFound)?).await
+    }
+}
+
+/// 1, 2, 4 ... 60 s, and again from the start after a good run.
+struct BackOff {
+    next: Duration,
+}
+
+impl BackOff {
+    fn new() -> Self {
+        Self { next: FIRST_PAUSE }
+    }
+
+    fn pause(&mut self, ran: Duration) -> Duration {
+        if ran >= RUNS_WELL_AFTER {
+            self.next = FIRST_PAUSE;
+        }
+        let pause = self.next;
+        self.next = (pause * 2).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute_and_start_over_after_a_good_run() {
+        let mut back_off = BackOff::new();
+        let pauses: Vec<_> = (0..8).map(|_| back_off.pause(Duration::ZERO).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(back_off.pause(RUNS_WELL_AFTER), FIRST_PAUSE);
+    }
+}

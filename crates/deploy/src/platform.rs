@@ -1,0 +1,430 @@
+//! What the rest of Darsena asks of deployments.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::{Engine, LogQuery};
+use image::{ImageStore, LayerProgress, Progress, Resolved};
+use model::deployment::{Event, Refused, State};
+use model::image::Reference;
+use model::log::LogLine;
+use model::{
+    App, AppId, AppName, CompanyId, ContainerId, Deployment, DeploymentId, Failure, Timestamp, Trigger,
+};
+use store::{Store, StoreError};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::task::JoinHandle;
+
+use crate::container::ContainerLocks;
+use crate::driver::Drivers;
+use crate::error::DeployError;
+use crate::keeper::Keepers;
+use crate::routes::Routes;
+
+/// The deployment side of an installation. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    inner: Arc<Inner>,
+}
+
+/// What a platform is made of.
+pub struct Parts {
+    pub store: Store,
+    pub images: ImageStore,
+    pub engine: Arc<dyn Engine>,
+    pub ingress: ingress::Client,
+    pub settings: Settings,
+}
+
+/// Settings of deployments.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Applications are reached at `NAME.DOMAIN`.
+    pub domain: String,
+    /// Port that people reach the ingress at.
+    pub http_port: u16,
+    /// How long old requests may take after a switch.
+    pub drain_timeout: Duration,
+    /// Time between the stop signal and the kill.
+    pub stop_grace: Duration,
+}
+
+impl Settings {
+    /// The usual times.
+    pub fn new(domain: String, http: SocketAddr) -> Self {
+        Self {
+            domain,
+            http_port: http.port(),
+            drain_timeout: Duration::from_secs(30),
+            stop_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+struct Inner {
+    store: Store,
+    images: ImageStore,
+    engine: Arc<dyn Engine>,
+    ingress: Arc<ingress::Client>,
+    settings: Settings,
+    routes: Routes,
+    drivers: Drivers,
+    keepers: Keepers,
+    containers: ContainerLocks,
+    progress: Mutex<HashMap<DeploymentId, Progress>>,
+    /// Read while images are resolved and pulled, written by the sweep.
+    images_lock: Arc<RwLock<()>>,
+    watch: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What to deploy.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Another reference than the application's own, for this deployment only.
+    pub reference: Option<String>,
+    /// Roll the release that serves out again; without one it is a normal deployment.
+    pub restart: bool,
+    pub trigger: Trigger,
+}
+
+/// A line and the deployment whose container printed it.
+#[derive(Clone, Debug)]
+pub struct RuntimeLine {
+    pub deployment: DeploymentId,
+    pub line: LogLine,
+}
+
+impl Platform {
+    /// Puts the parts together. Nothing runs before [`Platform::start`].
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, images, engine, ingress, settings } = parts;
+        let ingress = Arc::new(ingress);
+        let routes = Routes::new(Arc::clone(&ingress), settings.domain.clone());
+        let inner = Inner {
+            store,
+            images,
+            engine,
+            ingress,
+            settings,
+            routes,
+            drivers: Drivers::default(),
+            keepers: Keepers::default(),
+            containers: ContainerLocks::default(),
+            progress: Mutex::default(),
+            images_lock: Arc::default(),
+            watch: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Picks up what an earlier process left, and begins to watch the ingress.
+    pub async fn start(&self) -> Result<(), DeployError> {
+        self.recover().await.map_err(DeployError::Store)?;
+        let watch = tokio::spawn(self.clone().watch_ingress());
+        *self.inner.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
+        Ok(())
+    }
+
+    /// Lets go of everything and leaves it running: applications and ingress go on.
+    pub fn let_go(&self) {
+        if let Some(watch) = self.inner.watch.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            watch.abort();
+        }
+        self.inner.drivers.end_all();
+        self.inner.keepers.end_all();
+    }
+
+    /// Stops every container and the ingress and removes what they left on the machine. The database stays:
+    /// the next start brings the applications back.
+    pub async fn down(&self) -> Result<(), DeployError> {
+        self.let_go();
+        let stopped = match self.inner.ingress.shutdown().await {
+            Err(ingress::IngressError::NotRunning { .. }) => Ok(()),
+            other => other,
+        };
+        self.inner.engine.down().await?;
+        Ok(stopped?)
+    }
+
+    /// Whether anything is to go on when the control plane ends.
+    pub async fn has_containers(&self) -> bool {
+        !matches!(self.inner.engine.list().await, Ok(containers) if containers.is_empty())
+    }
+
+    /// Queues a deployment. Of those that wait the newest wins.
+    pub async fn deploy(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        request: Request,
+    ) -> Result<Deployment, DeployError> {
+        let record = self.app(company, app).await?;
+        if request.restart
+            && let Some(serving) = record.serving
+        {
+            let serving = self.deployment(company, app, serving).await?;
+            return self.enqueue(&record, serving.reference.clone(), Some(&serving), request.trigger).await;
+        }
+        let reference = request.reference.unwrap_or_else(|| record.source.image_reference().to_owned());
+        self.enqueue(&record, reference, None, request.trigger).await
+    }
+
+    /// Queues a deployment of an earlier release, exactly as it was: the given deployment's, or that of the
+    /// latest success before the one that serves.
+    pub async fn rollback(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        to: Option<DeploymentId>,
+    ) -> Result<Deployment, DeployError> {
+        let record = self.app(company, app).await?;
+        let target = match to {
+            Some(id) => {
+                let target = self.deployment(company, app, id).await?;
+                (target.state == State::Done).then_some(target).ok_or(DeployError::NoSuccess)?
+            }
+            None => {
+                let latest = self.inner.store.company(company).last_successful(app, record.serving).await;
+                latest.map_err(DeployError::Store)?.ok_or(DeployError::NoSuccess)?
+            }
+        };
+        self.enqueue(&record, target.reference.clone(), Some(&target), Trigger::RollbackDeployment).await
+    }
+
+    /// Cancels a deployment that waits or runs; the work of one that runs stops at once.
+    pub async fn cancel(&self, company: CompanyId, app: AppId, id: DeploymentId) -> Result<(), DeployError> {
+        let mut deployment = self.deployment(company, app, id).await?;
+        match deployment.state.clone().next(Event::CancelRequested) {
+            Err(Refused::AlreadySwitched) => Err(DeployError::AlreadyServing),
+            Err(Refused::Finished | Refused::Late) => Err(DeployError::Finished),
+            Ok(_) if self.inner.drivers.cancel(app, id) => Ok(()),
+            Ok(next) => {
+                let now = Timestamp::now();
+                deployment.state = next;
+                deployment.updated_at = now;
+                deployment.finished_at = deployment.state.is_final().then_some(now);
+                let saved = self.inner.store.company(company).save_deployment(&deployment).await;
+                saved.map_err(DeployError::Store)
+            }
+        }
+    }
+
+    /// Stops the application's container and keeps everything else. Doing it twice is fine.
+    pub async fn suspend(&self, company: CompanyId, app: AppId) -> Result<(), DeployError> {
+        let record = self.set_suspended(company, app, true).await?;
+        self.keep(&record, None).await;
+        self.inner.routes.suspend(&record.name).await?;
+        if let Some(serving) = record.serving {
+            self.retire_container(serving).await;
+        }
+        Ok(())
+    }
+
+    /// Starts a suspended application again, in the background. Doing it twice is fine.
+    pub async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), DeployError> {
+        let record = self.set_suspended(company, app, false).await?;
+        match record.serving {
+            Some(serving) => self.keep(&record, Some(serving)).await,
+            None => self.inner.routes.remove(&record.name).await?,
+        }
+        Ok(())
+    }
+
+    /// Removes the application with everything it has; refused while a deployment runs.
+    pub async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), DeployError> {
+        let record = self.app(company, app).await?;
+        self.inner.store.company(company).delete_app(app).await.map_err(from_store)?;
+        self.inner.drivers.end(app);
+        self.keep(&record, None).await;
+        self.inner.routes.remove(&record.name).await?;
+        if let Some(serving) = record.serving {
+            self.retire_container(serving).await;
+        }
+        self.sweep_images();
+        Ok(())
+    }
+
+    /// Resolves a reference and reads manifest and configuration, no layers.
+    pub async fn inspect(&self, reference: &Reference) -> Result<Resolved, DeployError> {
+        let _sweep = self.images_in_use().await;
+        Ok(self.inner.images.resolve(reference, None).await?)
+    }
+
+    /// What the container of the release that serves printed, oldest first.
+    pub async fn runtime_logs(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        query: &LogQuery,
+    ) -> Result<Vec<RuntimeLine>, DeployError> {
+        let Some(deployment) = self.app(company, app).await?.serving else { return Ok(Vec::new()) };
+        let lines = self.inner.engine.logs(&ContainerId::of(deployment), query).await?;
+        Ok(lines.into_iter().map(|line| RuntimeLine { deployment, line }).collect())
+    }
+
+    /// The layers of a deployment that pulls now, bottom layer first.
+    pub fn progress(&self, deployment: DeploymentId) -> Option<Vec<LayerProgress>> {
+        self.progress_table().get(&deployment).map(Progress::snapshot)
+    }
+
+    /// Where an application is reached.
+    pub fn url(&self, app: &AppName) -> String {
+        let Settings { domain, http_port, .. } = &self.inner.settings;
+        match http_port {
+            80 => format!("http://{app}.{domain}/"),
+            port => format!("http://{app}.{domain}:{port}/"),
+        }
+    }
+
+    async fn enqueue(
+        &self,
+        app: &App,
+        reference: String,
+        again: Option<&Deployment>,
+        trigger: Trigger,
+    ) -> Result<Deployment, DeployError> {
+        let now = Timestamp::now();
+        let deployment = Deployment {
+            id: DeploymentId::new(),
+            app: app.id,
+            company: app.company,
+            trigger,
+            reference,
+            digest: again.and_then(|earlier| earlier.digest.clone()),
+            release: again.and_then(|earlier| earlier.release),
+            state: State::Waiting,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            updated_at: now,
+        };
+        self.inner.store.company(app.company).enqueue(&deployment).await.map_err(from_store)?;
+        self.wake_driver(app.company, app.id);
+        Ok(deployment)
+    }
+
+    async fn set_suspended(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        suspended: bool,
+    ) -> Result<App, DeployError> {
+        self.inner.store.company(company).set_suspended(app, suspended).await.map_err(from_store)?;
+        self.app(company, app).await
+    }
+
+    async fn app(&self, company: CompanyId, app: AppId) -> Result<App, DeployError> {
+        self.inner.store.company(company).app(app).await.map_err(from_store)
+    }
+
+    async fn deployment(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        id: DeploymentId,
+    ) -> Result<Deployment, DeployError> {
+        self.inner.store.company(company).deployment(app, id).await.map_err(from_store)
+    }
+}
+
+/// Access for the parts of this crate.
+impl Platform {
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn images(&self) -> &ImageStore {
+        &self.inner.images
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.inner.engine
+    }
+
+    pub(crate) fn engine_handle(&self) -> Arc<dyn Engine> {
+        Arc::clone(&self.inner.engine)
+    }
+
+    pub(crate) fn ingress(&self) -> &ingress::Client {
+        &self.inner.ingress
+    }
+
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.inner.routes
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn containers(&self) -> &ContainerLocks {
+        &self.inner.containers
+    }
+
+    pub(crate) fn wake_driver(&self, company: CompanyId, app: AppId) {
+        self.inner.drivers.wake(self, company, app);
+    }
+
+    pub(crate) async fn keep(&self, app: &App, deployment: Option<DeploymentId>) {
+        self.inner.keepers.set(self, app, deployment);
+    }
+
+    /// Held while images are read or fetched: the sweep stays away.
+    pub(crate) async fn images_in_use(&self) -> OwnedRwLockReadGuard<()> {
+        Arc::clone(&self.inner.images_lock).read_owned().await
+    }
+
+    /// The sweep's turn, when nobody reads or fetches images.
+    pub(crate) fn images_alone(&self) -> Option<OwnedRwLockWriteGuard<()>> {
+        Arc::clone(&self.inner.images_lock).try_write_owned().ok()
+    }
+
+    pub(crate) fn progress_of(&self, deployment: DeploymentId) -> Progress {
+        self.progress_table().entry(deployment).or_default().clone()
+    }
+
+    pub(crate) fn forget_progress(&self, deployment: DeploymentId) {
+        self.progress_table().remove(&deployment);
+    }
+
+    fn progress_table(&self) -> std::sync::MutexGuard<'_, HashMap<DeploymentId, Progress>> {
+        self.inner.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// 128 random bits: who guesses it reaches a container a moment early, and nothing else.
+    pub(crate) fn candidate_token(&self) -> String {
+        uuid::Uuid::new_v4().simple().to_string()
+    }
+
+    /// A line of the deployment's own log. A log that cannot be written stops no deployment.
+    pub(crate) async fn note(&self, deployment: &Deployment, text: &str) {
+        self.append_log(deployment, "INFO", text).await;
+    }
+
+    pub(crate) async fn note_failure(&self, deployment: &Deployment, failure: &Failure) {
+        for line in &failure.log_tail {
+            self.append_log(deployment, "ERROR", &format!("| {line}")).await;
+        }
+        self.append_log(deployment, "ERROR", &failure.message).await;
+        if let Some(hint) = &failure.hint {
+            self.append_log(deployment, "ERROR", hint).await;
+        }
+    }
+
+    async fn append_log(&self, deployment: &Deployment, severity: &str, text: &str) {
+        let company = self.inner.store.company(deployment.company);
+        if let Err(error) = company.append_deployment_log(deployment.id, severity, text).await {
+            tracing::warn!(deployment = %deployment.id, %error, "its log cannot be written");
+        }
+    }
+}
+
+fn from_store(error: StoreError) -> DeployError {
+    match error {
+        StoreError::NotFound => DeployError::NotFound("record"),
+        StoreError::DeploymentInProgress => DeployError::InProgress,
+        other => DeployError::Store(other),
+    }
+}

@@ -1,0 +1,75 @@
+//! Removing what no longer serves: containers, and images that no kept release needs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use model::{ContainerId, DeploymentId};
+
+use crate::platform::Platform;
+
+/// How often an engine that could not remove everything is asked again, and the pause between.
+const REMOVE_TRIES: u32 = 5;
+const REMOVE_AGAIN: Duration = Duration::from_millis(200);
+
+impl Platform {
+    /// Stops and removes the container of a deployment. What stays after some tries is logged, and removed by
+    /// the next start of the platform: no deployment waits for it.
+    pub(crate) async fn retire_container(&self, deployment: DeploymentId) {
+        let id = ContainerId::of(deployment);
+        let grace = self.settings().stop_grace;
+        for attempt in 1..=REMOVE_TRIES {
+            let engine = self.engine_handle();
+            let container = id.clone();
+            let removed = self.containers().run(&id, async move {
+                engine.stop(&container, grace).await?;
+                engine.remove(&container).await
+            });
+            match removed.await {
+                Ok(()) => return self.containers().forget(&id),
+                Err(error) if attempt == REMOVE_TRIES => {
+                    tracing::error!(container = %id, %error, "a container could not be removed");
+                }
+                Err(_) => tokio::time::sleep(REMOVE_AGAIN).await,
+            }
+        }
+    }
+
+    /// Removes every container that belongs to no deployment of `wanted`.
+    pub(crate) async fn remove_stray_containers(&self, wanted: &BTreeSet<ContainerId>) {
+        let known = match self.engine().list().await {
+            Ok(known) => known,
+            Err(error) => return tracing::error!(%error, "containers cannot be listed"),
+        };
+        for stray in known.iter().filter(|id| !wanted.contains(id)) {
+            tracing::info!(container = %stray, "removing a container that no release needs");
+            match stray.deployment() {
+                Some(deployment) => self.retire_container(deployment).await,
+                None => tracing::warn!(container = %stray, "it has no deployment's name and is left alone"),
+            }
+        }
+    }
+
+    /// Removes layers that no kept release needs, in the background; when a pull runs, the end of the next
+    /// deployment does it.
+    pub(crate) fn sweep_images(&self) {
+        let platform = self.clone();
+        tokio::spawn(async move {
+            let Some(_alone) = platform.images_alone() else { return };
+            let keep = match platform.store().instance().kept_manifests().await {
+                Ok(keep) => keep,
+                Err(error) => {
+                    return tracing::warn!(%error, "the images to keep are not known; none is removed");
+                }
+            };
+            let images = platform.images().clone();
+            match tokio::task::spawn_blocking(move || images.sweep(&keep)).await {
+                Ok(Ok(swept)) if swept.layers > 0 => {
+                    tracing::info!(layers = swept.layers, "removed unused layers")
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "unused layers could not be removed"),
+                Err(error) => tracing::error!(%error, "the sweep of images ended badly"),
+            }
+        });
+    }
+}
