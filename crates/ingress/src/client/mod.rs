@@ -41,11 +41,16 @@ pub struct Client {
 }
 
 impl Client {
+    /// For an ingress that may or may not run; nothing is started before [`Client::ensure`].
+    pub fn new(launch: Launch, config: ProcessConfig) -> Self {
+        Self { launch, config, publishing: tokio::sync::Mutex::default() }
+    }
+
     /// Finds the ingress that runs on this control socket, or starts one and waits until it is ready.
     ///
     /// One that listens on another address than configured, or speaks another protocol, is replaced.
     pub async fn connect_or_spawn(launch: Launch, config: ProcessConfig) -> Result<Self, IngressError> {
-        let client = Self { launch, config, publishing: tokio::sync::Mutex::default() };
+        let client = Self::new(launch, config);
         client.ensure().await?;
         Ok(client)
     }
