@@ -46,6 +46,10 @@ pub trait Engine: Send + Sync {
     /// What a container printed, oldest line first. Empty for an unknown container.
     async fn logs(&self, id: &ContainerId, query: &LogQuery) -> Result<Vec<LogLine>, EngineError>;
 
+    /// Puts back what others may have taken away from under the containers, such as firewall rules. For every
+    /// start of the platform, and now and then.
+    async fn mend(&self) -> Result<(), EngineError>;
+
     /// Removes every container and every trace that this installation left on the machine.
     async fn down(&self) -> Result<(), EngineError>;
 

@@ -5,9 +5,13 @@
 //! a container needs from the kernel belongs to its supervisor's own mount and network namespaces, so that it
 //! vanishes with the container: no mount is ever made in the host's namespace.
 
+mod bundle;
+mod cgroup;
 mod engine;
 mod error;
+mod folders;
 mod local;
+mod logfile;
 pub mod shim;
 
 pub use engine::{Check, ContainerSpec, Engine, Exit, LogQuery, Status};

@@ -1,0 +1,168 @@
+//! Removing a container, whatever state it is in, and removing everything.
+
+use std::fs::File;
+use std::io;
+use std::time::{Duration, Instant};
+
+use model::ContainerId;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::clear::remove_tree;
+use super::subnet::Link;
+use super::talk::Talk;
+use super::{LocalEngine, firewall, host, network};
+use crate::EngineError;
+use crate::cgroup::Cgroup;
+use crate::folders::{DataFolder, RunFolder, read_json};
+use crate::shim::protocol::Ask;
+
+/// How long a supervisor may take to end its container and itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What becomes of the container's logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Logs {
+    Keep,
+    Remove,
+}
+
+impl LocalEngine {
+    /// Removes every trace. Goes on after a failure and gathers what could not be removed; the container's own
+    /// folder then stays, so that another attempt finds it.
+    pub(super) async fn unmake(&self, id: &ContainerId, logs: Logs) -> Result<(), EngineError> {
+        let run = self.places.run_of(id);
+        let mut leftovers = Vec::new();
+        self.end_supervisor(&run).await.unwrap_or_else(|error| leftovers.push(error.to_string()));
+
+        let link = read_json::<Link>(&run.network()).unwrap_or_default();
+        if let Some(link) = link {
+            let interface = network::interface(&self.config.instance, &link);
+            network::unplug(&interface).await.unwrap_or_else(|error| leftovers.push(error.to_string()));
+        }
+        let (data, cgroup) = (self.places.data_of(id), self.places.cgroup_of(id));
+        let state = self.places.runtime_root().join(id.as_str());
+        let files = tokio::task::spawn_blocking(move || {
+            note(&mut leftovers, "ending its processes", end_processes(&run, &cgroup));
+            note(&mut leftovers, "removing the runtime's state", remove_tree(&state));
+            if leftovers.is_empty() {
+                note(&mut leftovers, "removing what it wrote", remove_data(&data, logs));
+            }
+            if leftovers.is_empty() {
+                note(&mut leftovers, "removing its state", remove_tree(run.path()));
+            }
+            leftovers
+        });
+        match files.await {
+            Ok(leftovers) if leftovers.is_empty() => Ok(()),
+            Ok(leftovers) => Err(EngineError::Leftovers(leftovers)),
+            Err(error) => Err(EngineError::Leftovers(vec![error.to_string()])),
+        }
+    }
+
+    /// Asks first, then kills.
+    async fn end_supervisor(&self, run: &RunFolder) -> Result<(), EngineError> {
+        let Some(mut talk) = Talk::connect(run).await? else { return Ok(()) };
+        let asked = talk.ask(&Ask::Stop { grace_ms: 0 }, PATIENCE).await;
+        if asked.is_ok() && talk.closed(PATIENCE).await {
+            return Ok(());
+        }
+        if let Some(supervisor) = talk.supervisor() {
+            tracing::warn!(supervisor, "a supervisor does not end and is killed");
+            let _ = kill(Pid::from_raw(supervisor), Signal::SIGKILL);
+        }
+        match talk.closed(PATIENCE).await {
+            true => Ok(()),
+            false => Err(EngineError::host("ending the supervisor", "it does not go away")),
+        }
+    }
+
+    /// See [`Engine::down`](crate::Engine::down).
+    pub(super) async fn remove_everything(&self) -> Result<(), EngineError> {
+        let mut leftovers = Vec::new();
+        let ids = self.places.list().map_err(|error| EngineError::host("listing containers", error))?;
+        let removals = ids.iter().map(|id| async move {
+            let _guard = self.locks.lock(id).await;
+            self.unmake(id, Logs::Remove).await.map_err(|error| format!("container {id}: {error}"))
+        });
+        let removals = futures_util::future::join_all(removals).await;
+        leftovers.extend(removals.into_iter().filter_map(Result::err));
+
+        self.remove_network().await.unwrap_or_else(|error| leftovers.push(error.to_string()));
+        let (places, group) = (self.places.clone(), self.places.cgroup());
+        let files = tokio::task::spawn_blocking(move || {
+            let mut leftovers = Vec::new();
+            note(
+                &mut leftovers,
+                "removing control groups",
+                Cgroup::of(&group).and_then(|group| group.remove()),
+            );
+            note(&mut leftovers, "removing folders", places.remove());
+            leftovers
+        });
+        match files.await {
+            Ok(more) => leftovers.extend(more),
+            Err(error) => leftovers.push(error.to_string()),
+        }
+        match leftovers.is_empty() {
+            true => Ok(()),
+            false => Err(EngineError::Leftovers(leftovers)),
+        }
+    }
+
+    async fn remove_network(&self) -> Result<(), EngineError> {
+        let instance = &self.config.instance;
+        if let Some(nft) = firewall::find_nft() {
+            firewall::unload(&nft, instance).await?;
+        }
+        for interface in network::interfaces(&network::interface_prefix(instance)).await? {
+            network::unplug(&interface).await?;
+        }
+        match network::interfaces(network::ANY_INSTANCE).await?.is_empty() {
+            true => host::restore_forwarding(),
+            false => Ok(()),
+        }
+    }
+}
+
+fn note(leftovers: &mut Vec<String>, doing: &str, result: io::Result<()>) {
+    if let Err(error) = result {
+        leftovers.push(format!("{doing}: {error}"));
+    }
+}
+
+/// A supervisor that has only just begun holds the lock, or fails to get it from us; then no process of the
+/// container is left or comes later.
+fn end_processes(run: &RunFolder, cgroup: &str) -> io::Result<()> {
+    let _lock = take_lock(run)?;
+    let cgroup = Cgroup::of(cgroup)?;
+    cgroup.kill()?;
+    cgroup.remove()
+}
+
+fn take_lock(run: &RunFolder) -> io::Result<Option<Flock<File>>> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut file = match File::options().write(true).create(true).truncate(false).open(run.lock()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err((_, error)) if Instant::now() > deadline => return Err(error.into()),
+            Err((again, _)) => file = again,
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn remove_data(data: &DataFolder, logs: Logs) -> io::Result<()> {
+    remove_tree(&data.upper())?;
+    remove_tree(&data.work())?;
+    let has_logs = std::fs::read_dir(data.logs()).is_ok_and(|mut files| files.next().is_some());
+    match logs {
+        Logs::Keep if has_logs => Ok(()),
+        _ => remove_tree(data.path()),
+    }
+}

@@ -1,0 +1,91 @@
+//! What the engine and a supervisor say to each other.
+//!
+//! While a container is made, the supervisor reports on a pipe; after that it answers on a socket. Both carry
+//! one JSON document a line.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use model::ContainerId;
+use serde::{Deserialize, Serialize};
+
+use crate::{EngineError, Exit, Refusal};
+
+/// What a supervisor needs to know besides the container's spec; no secrets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub id: ContainerId,
+    /// The OCI runtime, and the folder for its own state.
+    pub runtime: PathBuf,
+    pub runtime_root: PathBuf,
+    pub layers: PathBuf,
+    pub data: PathBuf,
+    pub address: Ipv4Addr,
+    pub stop_signal: i32,
+    /// Group of the container and group of supervisors, without a leading slash.
+    pub cgroup: String,
+    pub supervisors_cgroup: String,
+}
+
+/// What a supervisor reports while it makes the container.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub(crate) enum Report {
+    /// Its namespaces are there: the network can be put in.
+    Namespaces { pid: i32 },
+    /// The container waits to be started.
+    Ready,
+    /// It gave up and leaves nothing behind but its folders.
+    Failed(Trouble),
+}
+
+/// What the engine asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub(crate) enum Ask {
+    State,
+    Start,
+    /// Answered when the container has ended.
+    Stop {
+        grace_ms: u64,
+    },
+    /// Answered when the container has ended.
+    Wait,
+}
+
+/// What the supervisor answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub(crate) enum Answer {
+    State { is_started: bool, pid: i32 },
+    Started,
+    Ended { exit: Exit },
+    Failed(Trouble),
+}
+
+/// An error that travels.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Trouble {
+    Refused(Refusal),
+    Host { doing: String, why: String },
+}
+
+impl From<EngineError> for Trouble {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Refused(refusal) => Trouble::Refused(refusal),
+            EngineError::Host { doing, why } => Trouble::Host { doing, why },
+            other => Trouble::Host { doing: "supervising the container".into(), why: other.to_string() },
+        }
+    }
+}
+
+impl From<Trouble> for EngineError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Refused(refusal) => EngineError::Refused(refusal),
+            Trouble::Host { doing, why } => EngineError::Host { doing, why },
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! An engine of its own for every test, a small root filesystem, and a look at the machine afterwards.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use engine::{Config, ContainerSpec, Engine, LocalEngine, LogQuery, RoleCommand};
+use model::image::{DiffId, Digest, RootFs};
+use model::{AppId, CompanyId, ContainerId, DeploymentId, Limits};
+use tempfile::TempDir;
+
+/// Long enough for a loaded machine, short enough to end a hanging test.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+pub struct Bench {
+    pub engine: LocalEngine,
+    pub config: Config,
+    folder: TempDir,
+    layers: u8,
+}
+
+impl Bench {
+    /// `None`, with a word about it, when this is not root.
+    pub fn open() -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("not run: needs root");
+            return None;
+        }
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let instance = format!("{:06x}{number:02x}", std::process::id() & 0xff_ffff);
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            instance,
+            run: folder.path().join("run"),
+            data: folder.path().join("containers"),
+            layers: folder.path().join("layers"),
+            shim: RoleCommand { program: env!("CARGO_BIN_EXE_engine-shim").into(), args: Vec::new() },
+            runtime: None,
+        };
+        let engine = LocalEngine::open(config.clone()).unwrap();
+        let mut bench = Self { engine, config, folder, layers: 0 };
+        bench.layer(|root| {
+            fs::copy(probe(), root.join("probe")).unwrap();
+            fs::create_dir_all(root.join("etc")).unwrap();
+            fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/x\napp:x:1000:1001::/home/app:/x\n")
+                .unwrap();
+            fs::write(root.join("etc/group"), "root:x:0:\nextra:x:2000:app\n").unwrap();
+            fs::create_dir_all(root.join("tmp")).unwrap();
+            fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+        });
+        Some(bench)
+    }
+
+    /// Adds a layer on top of those so far; gives its folder too.
+    pub fn layer(&mut self, fill: impl FnOnce(&Path)) -> PathBuf {
+        let root = self.config.layers.join(diff_id(self.layers).hex()).join("fs");
+        fs::create_dir_all(&root).unwrap();
+        fill(&root);
+        self.layers += 1;
+        root
+    }
+
+    pub fn rootfs(&self) -> RootFs {
+        RootFs { layers: (0..self.layers).map(diff_id).collect(), dir_fixes: Vec::new() }
+    }
+
+    /// A container that runs the probe with these words.
+    pub fn spec(&self, words: &[&str]) -> ContainerSpec {
+        let args = ["/probe"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+        ContainerSpec {
+            id: ContainerId::of(DeploymentId::new()),
+            company: CompanyId::new(),
+            app: AppId::new(),
+            hostname: "web".into(),
+            rootfs: self.rootfs(),
+            args,
+            env: vec![("PORT".into(), "8080".into())],
+            user: String::new(),
+            cwd: String::new(),
+            stop_signal: 15,
+            limits: Limits { memory_mb: 128, cpu_millis: 2000, pids: 64 },
+            port: 8080,
+        }
+    }
+
+    /// Runs a container to its end; gives the exit code and the lines it printed.
+    pub async fn run(&self, spec: &ContainerSpec) -> (i32, Vec<String>) {
+        self.engine.create(spec).await.unwrap();
+        self.engine.start(&spec.id).await.unwrap();
+        let exit =
+            tokio::time::timeout(DEADLINE, self.engine.wait(&spec.id)).await.expect("it ends").unwrap();
+        (exit.code, self.lines(&spec.id).await)
+    }
+
+    pub async fn lines(&self, id: &ContainerId) -> Vec<String> {
+        let lines = self.engine.logs(id, &LogQuery::newest(10_000)).await.unwrap();
+        lines.into_iter().map(|line| line.text).collect()
+    }
+
+    /// Starts a container and waits until it has printed `word`.
+    pub async fn start_until(&self, spec: &ContainerSpec, word: &str) -> std::net::SocketAddr {
+        self.engine.create(spec).await.unwrap();
+        let address = self.engine.start(&spec.id).await.unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        while !self.lines(&spec.id).await.iter().any(|line| line.contains(word)) {
+            assert!(Instant::now() < deadline, "{word:?} was not printed: {:?}", self.lines(&spec.id).await);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        address
+    }
+
+    pub fn run_folder(&self, id: &ContainerId) -> PathBuf {
+        self.config.run.join("containers").join(id.as_str())
+    }
+
+    pub fn data_folder(&self, id: &ContainerId) -> PathBuf {
+        self.config.data.join(id.as_str())
+    }
+
+    /// Takes everything down and checks that the machine is as it was.
+    pub async fn finish(self) {
+        self.engine.down().await.unwrap();
+        self.engine.down().await.unwrap();
+        let traces = self.traces();
+        assert!(traces.is_empty(), "left behind: {traces:#?}");
+    }
+
+    /// Everything on the machine that bears our name. Processes and interfaces that are on their way out get a
+    /// moment.
+    pub fn traces(&self) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let traces = self.traces_now();
+            if traces.is_empty() || Instant::now() > deadline {
+                return traces;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn traces_now(&self) -> Vec<String> {
+        let mut traces = Vec::new();
+        let folder = self.folder.path().to_str().unwrap();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        traces
+            .extend(mounts.lines().filter(|line| line.contains(folder)).map(|line| format!("mount {line}")));
+        for process in fs::read_dir("/proc").unwrap().flatten() {
+            let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            if String::from_utf8_lossy(&command).contains(folder) {
+                traces.push(format!("process {:?}", String::from_utf8_lossy(&command)));
+            }
+        }
+        for interface in fs::read_dir("/sys/class/net").unwrap().flatten() {
+            let name = interface.file_name().into_string().unwrap();
+            if name.starts_with(&format!("dar{}", self.config.instance)) {
+                traces.push(format!("interface {name}"));
+            }
+        }
+        let tables = Command::new("/usr/sbin/nft").args(["list", "tables"]).output().unwrap();
+        let tables = String::from_utf8(tables.stdout).unwrap();
+        traces.extend(tables.lines().filter(|line| line.contains(&self.config.instance)).map(str::to_owned));
+        for hierarchy in cgroup_mounts(&mounts) {
+            let group = hierarchy.join(format!("darsena-{}", self.config.instance));
+            if group.exists() {
+                traces.push(format!("cgroup {}", group.display()));
+            }
+        }
+        for path in [&self.config.run, &self.config.data] {
+            if path.exists() {
+                traces.push(format!("folder {}", path.display()));
+            }
+        }
+        traces
+    }
+}
+
+/// A failed test must not leave containers behind either.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let config = self.config.clone();
+        let cleaning = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { LocalEngine::open(config).unwrap().down().await })
+        });
+        if let Ok(Err(error)) = cleaning.join() {
+            eprintln!("cleaning up failed: {error}");
+        }
+    }
+}
+
+fn cgroup_mounts(mountinfo: &str) -> Vec<PathBuf> {
+    let is_cgroup = |line: &&str| line.contains(" - cgroup");
+    mountinfo.lines().filter(is_cgroup).filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
+}
+
+fn diff_id(number: u8) -> DiffId {
+    DiffId::new(Digest::from_sha256([number; 32]))
+}
+
+/// The program that runs in containers, compiled once for all tests.
+fn probe() -> &'static Path {
+    static PROBE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = PROBE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("probe");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/helpers/probe.rs");
+        let flags =
+            ["--edition=2024", "-Copt-level=1", "-Ctarget-feature=+crt-static", "-Cpanic=abort", "-o"];
+        let rustc = option_env!("RUSTC").unwrap_or("rustc");
+        let status = Command::new(rustc).args(flags).arg(&program).arg(source).status().unwrap();
+        assert!(status.success(), "the probe does not compile");
+        (folder, program)
+    });
+    path
+}

@@ -1,0 +1,4 @@
+//! Real containers, through the real runtime. Needs root.
+
+mod bench;
+mod lifecycle;
