@@ -1,0 +1,80 @@
+//! Where an installation keeps its files.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The folders of one installation. Everything that belongs to it and lies elsewhere (network, firewall,
+/// control groups) bears its `instance`, so that two installations on one machine never meet.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// `--data`: database, keys, images, logs. 0700.
+    pub data: PathBuf,
+    /// Sockets and container state, gone with a restart of the machine.
+    pub run: PathBuf,
+    /// Eight hex digits that follow from the path of `data`.
+    pub instance: String,
+}
+
+impl Paths {
+    /// Makes the data folder when it is missing, and finds out the rest.
+    pub fn prepare(data: &Path) -> Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data)
+            .with_context(|| format!("cannot make the data folder {}", data.display()))?;
+        fs::set_permissions(data, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot make {} private", data.display()))?;
+        Self::of(data)
+    }
+
+    /// The folders of an installation that exists.
+    pub fn of(data: &Path) -> Result<Self> {
+        let data =
+            data.canonicalize().with_context(|| format!("there is no data folder {}", data.display()))?;
+        let instance = instance(&data);
+        let run = Path::new("/run/darsena").join(&instance);
+        Ok(Paths { data, run, instance })
+    }
+
+    pub fn images(&self) -> PathBuf {
+        self.data.join("images")
+    }
+
+    pub fn containers(&self) -> PathBuf {
+        self.data.join("containers")
+    }
+
+    /// Route table of the ingress.
+    pub fn ingress_state(&self) -> PathBuf {
+        self.data.join("ingress")
+    }
+
+    pub fn ingress_socket(&self) -> PathBuf {
+        self.run.join("ingress.sock")
+    }
+}
+
+/// FNV-1a over the path, folded to 32 bits: short, stable, and no secret.
+fn instance(data: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let hash = data.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{:08x}", (hash ^ (hash >> 32)) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_stable_and_its_own() {
+        assert_eq!(instance(Path::new("/var/lib/darsena")), instance(Path::new("/var/lib/darsena")));
+        assert_ne!(instance(Path::new("/var/lib/darsena")), instance(Path::new("/var/lib/darsena2")));
+        assert_eq!(instance(Path::new("/a")).len(), 8);
+    }
+}

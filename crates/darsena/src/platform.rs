@@ -1,0 +1,136 @@
+//! The seam between the API and deployments: the API's trait, answered by `deploy`.
+
+use api::platform as wanted;
+use async_trait::async_trait;
+use deploy::DeployError;
+use model::image::{Digest, Reference};
+use model::{AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId};
+
+/// `deploy` as the API wants to see it.
+pub struct Glue(pub deploy::Platform);
+
+#[async_trait]
+impl wanted::Platform for Glue {
+    async fn deploy(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        request: wanted::DeployRequest,
+    ) -> Result<Deployment, wanted::PlatformError> {
+        let wanted::DeployRequest { image, restart, trigger } = request;
+        let request = deploy::Request { reference: image, restart, trigger };
+        self.0.deploy(company, app, request).await.map_err(translated)
+    }
+
+    async fn rollback(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        to: Option<DeploymentId>,
+    ) -> Result<Deployment, wanted::PlatformError> {
+        self.0.rollback(company, app, to).await.map_err(translated)
+    }
+
+    async fn cancel(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        id: DeploymentId,
+    ) -> Result<(), wanted::PlatformError> {
+        self.0.cancel(company, app, id).await.map_err(translated)
+    }
+
+    async fn suspend(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
+        self.0.suspend(company, app).await.map_err(translated)
+    }
+
+    async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
+        self.0.activate(company, app).await.map_err(translated)
+    }
+
+    async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
+        self.0.delete_app(company, app).await.map_err(translated)
+    }
+
+    async fn inspect(
+        &self,
+        _company: CompanyId,
+        reference: &Reference,
+        _credential: Option<CredentialId>,
+    ) -> Result<wanted::Inspection, wanted::PlatformError> {
+        let resolved = self.0.inspect(reference).await.map_err(translated)?;
+        let size_of = |digest: &Digest| (*digest == resolved.manifest).then_some(resolved.size);
+        let platforms = resolved.platforms.iter().map(|entry| wanted::InspectedPlatform {
+            platform: entry.platform.clone(),
+            manifest: entry.digest.clone(),
+            size: size_of(&entry.digest),
+        });
+        Ok(wanted::Inspection {
+            platforms: platforms.collect(),
+            digest: resolved.digest,
+            media_type: resolved.media_type,
+            manifest: resolved.manifest,
+            config: resolved.config,
+            size: resolved.size,
+        })
+    }
+
+    async fn runtime_logs(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        query: &wanted::LogQuery,
+    ) -> Result<Vec<wanted::RuntimeLine>, wanted::PlatformError> {
+        let query = engine::LogQuery {
+            from: Some(query.from),
+            to: Some(query.to),
+            contains: None,
+            limit: query.limit,
+        };
+        let lines = self.0.runtime_logs(company, app, &query).await.map_err(translated)?;
+        let line = |line: deploy::RuntimeLine| wanted::RuntimeLine {
+            deployment: line.deployment,
+            process: None,
+            line: line.line,
+        };
+        Ok(lines.into_iter().map(line).collect())
+    }
+
+    fn progress(&self, deployment: DeploymentId) -> Option<wanted::Progress> {
+        let layers = self.0.progress(deployment)?.into_iter().map(|layer| wanted::LayerProgress {
+            digest: layer.digest,
+            done: layer.done_bytes,
+            total: layer.total_bytes,
+            state: match layer.state {
+                image::LayerState::Waiting => wanted::LayerState::Waiting,
+                image::LayerState::Pulling => wanted::LayerState::Pulling,
+                image::LayerState::Done => wanted::LayerState::Done,
+                image::LayerState::Shared => wanted::LayerState::Shared,
+            },
+        });
+        Some(wanted::Progress { layers: layers.collect() })
+    }
+
+    fn url(&self, app: &AppName) -> String {
+        self.0.url(app)
+    }
+}
+
+fn translated(error: DeployError) -> wanted::PlatformError {
+    use wanted::PlatformError as P;
+    match error {
+        DeployError::NotFound(what) => P::NotFound(what),
+        DeployError::InProgress => P::DeploymentInProgress,
+        DeployError::Finished => P::DeploymentFinished,
+        DeployError::AlreadyServing => P::AlreadyServing,
+        DeployError::NoSuccess => P::NoSuccessfulDeployment,
+        DeployError::Image(error) => P::Image(Box::new(wanted::ImageProblem {
+            code: error.code(),
+            message: error.to_string(),
+            hint: error.hint(),
+            platforms: error.platforms().iter().map(ToString::to_string).collect(),
+            retry_after: error.retry_after(),
+        })),
+        other => P::Internal(Box::new(other)),
+    }
+}

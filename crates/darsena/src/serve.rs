@@ -1,0 +1,254 @@
+//! The control plane's process: builds the parts, hands them over, waits for a signal.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::lock::DataLock;
+use crate::paths::Paths;
+use crate::platform::Glue;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Folder for everything that is kept; made when missing.
+    #[arg(long, env = "DARSENA_DATA", default_value = "/var/lib/darsena", value_name = "DIR")]
+    data: PathBuf,
+    /// Address of the API.
+    #[arg(long, env = "DARSENA_API", default_value = "127.0.0.1:7300", value_name = "ADDR")]
+    api: SocketAddr,
+    /// Address that applications are reached at.
+    #[arg(long, env = "DARSENA_HTTP", default_value = "0.0.0.0:80", value_name = "ADDR")]
+    http: SocketAddr,
+    /// Applications are reached at NAME.DOMAIN.
+    #[arg(long, env = "DARSENA_DOMAIN", default_value = "localhost", value_name = "D")]
+    domain: String,
+    /// A registry that may be asked over plain http and at a private address; can be given several times.
+    #[arg(
+        long = "insecure-registry",
+        env = "DARSENA_INSECURE_REGISTRY",
+        value_delimiter = ',',
+        value_name = "HOST:PORT"
+    )]
+    insecure_registries: Vec<String>,
+}
+
+/// Runs until a signal ends it.
+///
+/// SIGTERM leaves applications and ingress running, for an upgrade or a restart; SIGINT (Ctrl-C) stops them
+/// and removes every trace from the machine, and the next start brings them back.
+pub fn run(options: Options) -> Result<()> {
+    log_to_stderr();
+    if !nix::unistd::geteuid().is_root() {
+        bail!("darsena serve makes containers, which needs root; run it with sudo or as a system service");
+    }
+    let Options { data, api, http, domain, insecure_registries } = options;
+    let domain = checked_domain(&domain)?;
+    let paths = Paths::prepare(&data)?;
+    let _lock = DataLock::take(&paths.data)?;
+    prepare_run_folder(&paths.run)?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        // Ports first: one that is taken must not cost a running application anything.
+        let listener = TcpListener::bind(api)
+            .await
+            .with_context(|| format!("the API cannot listen on {api}; choose another address with --api"))?;
+        let (store, platform) = build(&paths, http, domain, insecure_registries).await?;
+        platform.start().await.context("picking up what an earlier run left failed")?;
+        announce(&store, &paths, api, http).await?;
+
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let state = api::ApiState::new(store, Arc::new(Glue(platform.clone())), api::ApiConfig::default());
+        let serving = tokio::spawn(api::serve(listener, state, async move {
+            let _ = stopped.await;
+        }));
+        let ending = signals.next().await;
+        let _ = stop.send(());
+        if let Err(error) = serving.await? {
+            tracing::error!(%error, "the API ended badly");
+        }
+        finish(&platform, ending, &mut signals).await
+    })
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// SIGTERM: applications go on.
+    LetGo,
+    /// SIGINT: everything stops.
+    Down,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> Ending {
+        tokio::select! {
+            _ = self.terminate.recv() => Ending::LetGo,
+            _ = self.interrupt.recv() => Ending::Down,
+        }
+    }
+}
+
+async fn finish(platform: &deploy::Platform, ending: Ending, signals: &mut Signals) -> Result<()> {
+    // With no container there is nothing to keep alive, and an idle ingress would only be litter.
+    if ending == Ending::LetGo && platform.has_containers().await {
+        tracing::info!("stopping; applications and ingress go on. `darsena down` ends them too");
+        platform.let_go();
+        return Ok(());
+    }
+    tracing::info!("stopping applications and ingress");
+    tokio::select! {
+        done = platform.down() => done.context("not everything could be stopped; `darsena down` tries again"),
+        _ = signals.next() => bail!("interrupted while stopping; `darsena down` removes the rest"),
+    }
+}
+
+async fn build(
+    paths: &Paths,
+    http: SocketAddr,
+    domain: String,
+    insecure_registries: Vec<String>,
+) -> Result<(store::Store, deploy::Platform)> {
+    let store = store::Store::open(&paths.data).context("the database cannot be opened")?;
+    let images = open_images(paths, insecure_registries)?;
+    let engine = open_engine(paths, &images)?;
+    let config =
+        ingress::ProcessConfig { http, control: paths.ingress_socket(), state: paths.ingress_state() };
+    let ingress =
+        ingress::Client::connect_or_spawn(ingress_launch(paths)?, config).await.with_context(|| {
+            format!("the ingress does not start on {http}; choose another address with --http")
+        })?;
+    let settings = deploy::Settings::new(domain, http);
+    let platform = deploy::Platform::new(deploy::Parts {
+        store: store.clone(),
+        images,
+        engine: Arc::new(engine),
+        ingress,
+        settings,
+    });
+    Ok((store, platform))
+}
+
+/// How to start the ingress of a data folder.
+pub fn ingress_launch(paths: &Paths) -> Result<ingress::Launch> {
+    let log = Some(paths.data.join("log/ingress.log"));
+    Ok(ingress::Launch { program: own_program()?, args: vec!["ingress".to_owned()], log })
+}
+
+/// The image store of a data folder.
+pub fn open_images(paths: &Paths, insecure_registries: Vec<String>) -> Result<image::ImageStore> {
+    let unpack = image::RoleCommand { program: own_program()?, args: vec!["unpack".into()] };
+    let mut config = image::Config::new(paths.images(), unpack);
+    config.insecure_registries = insecure_registries;
+    image::ImageStore::open(config).context("the image folder cannot be opened")
+}
+
+/// The engine of a data folder.
+pub fn open_engine(paths: &Paths, images: &image::ImageStore) -> Result<engine::LocalEngine> {
+    let config = engine::Config {
+        instance: paths.instance.clone(),
+        run: paths.run.clone(),
+        data: paths.containers(),
+        layers: images.layers_root(),
+        shim: engine::RoleCommand { program: own_program()?, args: vec!["shim".to_owned()] },
+        runtime: None,
+    };
+    engine::LocalEngine::open(config)
+        .context("containers cannot be run on this machine; see `darsena doctor`")
+}
+
+/// The path of this very program, for starting its other roles.
+fn own_program() -> Result<PathBuf> {
+    std::env::current_exe().context("the path of this program is not known")
+}
+
+/// Logs go to standard error; `DARSENA_LOG` sets the level, such as `debug` or `deploy=trace`.
+pub fn log_to_stderr() {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("DARSENA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+fn checked_domain(domain: &str) -> Result<String> {
+    let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let inside = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        !label.is_empty()
+            && label.len() <= 63
+            && label.chars().all(inside)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if domain.len() > 189 || !domain.split('.').all(is_label) {
+        bail!("--domain {domain:?} is no domain name; give one such as apps.example.com");
+    }
+    Ok(domain)
+}
+
+fn prepare_run_folder(run: &Path) -> Result<()> {
+    let make = |path: &Path, mode: u32| -> Result<()> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+        Ok(())
+    };
+    let parent = run.parent().context("the run folder has no parent")?;
+    make(parent, 0o711)?;
+    make(run, 0o711)
+}
+
+/// What a person who started it by hand wants to see.
+#[expect(
+    clippy::print_stderr,
+    reason = "the setup token is for the person at the terminal, and not for a log level"
+)]
+async fn announce(store: &store::Store, paths: &Paths, api: SocketAddr, http: SocketAddr) -> Result<()> {
+    tracing::info!(%api, %http, data = %paths.data.display(), "Darsena is ready");
+    if let Some(token) = store.instance().setup_token().await? {
+        eprintln!();
+        eprintln!("This installation has no account yet. Make the first one, on this machine:");
+        eprintln!(
+            "  darsena setup --url http://{api} --data {} --email YOU@EXAMPLE.COM --company NAME",
+            paths.data.display()
+        );
+        eprintln!("or anywhere else with the one-time setup token {token}");
+        eprintln!();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_made_of_labels() {
+        assert_eq!(checked_domain("Apps.Example.com.").unwrap(), "apps.example.com");
+        for bad in ["", "a..b", "-a.com", "a_b.com", "a b", "http://x"] {
+            assert!(checked_domain(bad).is_err(), "{bad:?}");
+        }
+    }
+}
