@@ -60,7 +60,9 @@ pub enum StoreError {
 pub enum KeyProblem {
     #[error("the key of this database is missing; put the file back from a backup of the data folder")]
     Missing,
-    #[error("others can read the key (mode {0:04o}); run chmod 600 on it, and think about who could have read it")]
+    #[error(
+        "others can read the key (mode {0:04o}); run chmod 600 on it, and think about who could have read it"
+    )]
     Readable(u32),
     #[error("a key has 32 bytes, this file has {0}; put the file back from a backup of the data folder")]
     Length(u64),
@@ -68,4 +70,43 @@ pub enum KeyProblem {
     Wrong { found: String, expected: String },
     #[error("it is no regular file")]
     NoFile,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::{Error, ErrorCode, ffi};
+        match &error {
+            Error::QueryReturnedNoRows => StoreError::NotFound,
+            Error::SqliteFailure(code, _) => match code.code {
+                ErrorCode::DiskFull => StoreError::DiskFull,
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy,
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                    StoreError::Damaged(error.to_string())
+                }
+                // What a row refers to is not there, or not in this company.
+                ErrorCode::ConstraintViolation if code.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY => {
+                    StoreError::NotFound
+                }
+                _ => StoreError::Database(error),
+            },
+            Error::FromSqlConversionFailure(..)
+            | Error::InvalidColumnType(..)
+            | Error::IntegralValueOutOfRange(..) => StoreError::Damaged(error.to_string()),
+            _ => StoreError::Database(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Gives a broken uniqueness rule its meaning; everything else stays what it is.
+    pub(crate) fn when_taken(self, taken: StoreError) -> StoreError {
+        match &self {
+            StoreError::Database(rusqlite::Error::SqliteFailure(code, _))
+                if code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE =>
+            {
+                taken
+            }
+            _ => self,
+        }
+    }
 }

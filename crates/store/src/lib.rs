@@ -7,17 +7,44 @@
 //!
 //! Environment values are sealed at rest with the key of the installation (`DATA/key`).
 
+mod api_keys;
+mod apps;
+mod audit;
 mod company;
+mod deployment_log;
+mod deployments;
+mod env_vars;
 mod error;
+mod file;
 mod instance;
+mod key;
+mod migrate;
+mod open;
 mod page;
+mod processes;
+mod projects;
+mod query;
+mod readers;
+mod recovery;
+mod releases;
+mod row;
+mod seal;
+mod setup;
 mod store;
+mod users;
+mod writer;
 
-pub use company::{CompanyStore, DeploymentLogLine, DeploymentLogQuery, NewToken};
+pub use api_keys::NewToken;
+pub use audit::AuditEntry;
+pub use company::CompanyStore;
+pub use deployment_log::{DeploymentLogLine, DeploymentLogQuery};
 pub use error::{KeyProblem, StoreError};
-pub use instance::{AuditEntry, InstanceStore, NewKey, Setup};
+pub use instance::InstanceStore;
 pub use page::{Listed, Page};
+pub use setup::{NewKey, Setup};
 pub use store::Store;
 
 /// The sha256 of a token: all that is kept of it.
 pub type TokenHash = [u8; 32];
+
+type Result<T> = std::result::Result<T, StoreError>;

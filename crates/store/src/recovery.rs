@@ -1,0 +1,58 @@
+//! What a start has to know about all companies: what serves, what was under way, which images are needed.
+
+use model::image::Digest;
+use model::{App, Deployment, DeploymentId, Release};
+
+use crate::query::Query;
+use crate::{InstanceStore, Result, StoreError, apps, deployments, releases, row};
+
+/// Successes of an application whose images are kept, so that going back needs no registry.
+const KEPT_SUCCESSES: u32 = 10;
+
+impl InstanceStore {
+    /// Every application that serves, with the deployment and the release that do; suspended ones too. The
+    /// containers of the machine belong to all companies together.
+    pub async fn serving(&self) -> Result<Vec<(App, Deployment, Release)>> {
+        let vault = self.store.vault();
+        self.store
+            .read(move |db| {
+                let apps = db.all("SELECT * FROM apps WHERE serving IS NOT NULL ORDER BY seq", [], apps::app)?;
+                let served = apps.into_iter().map(|app| {
+                    let serving = app.serving.ok_or(StoreError::NotFound)?;
+                    let deployment = deployments::find(db, serving, app.company)?;
+                    let sql = "SELECT releases.* FROM releases
+                               JOIN deployments ON deployments.\"release\" = releases.id WHERE deployments.id = ?1";
+                    let release = db.maybe(sql, [serving.to_string()], |row| releases::release(row, &vault))?;
+                    Ok((app, deployment, release.ok_or_else(|| without_release(serving))?))
+                });
+                served.collect()
+            })
+            .await
+    }
+
+    /// Every deployment that is not over, oldest first: all of them are carried on after a restart.
+    pub async fn unfinished(&self) -> Result<Vec<Deployment>> {
+        let sql = "SELECT * FROM deployments WHERE state NOT IN ('done', 'failed', 'skipped') ORDER BY seq";
+        self.store.read(move |db| db.all(sql, [], deployments::deployment)).await
+    }
+
+    /// The manifests whose layers must stay on the disk: those of what serves, of what is under way, and of each
+    /// application's last ten successes. Layers are shared by all companies.
+    pub async fn kept_manifests(&self) -> Result<Vec<Digest>> {
+        let sql = "WITH ranked AS (
+                       SELECT \"release\", id, state,
+                              row_number() OVER (PARTITION BY app, state ORDER BY seq DESC) AS place
+                       FROM deployments)
+                   SELECT DISTINCT manifest FROM releases WHERE id IN (
+                       SELECT \"release\" FROM ranked
+                       WHERE (state = 'done' AND place <= ?1)
+                          OR state NOT IN ('done', 'failed', 'skipped')
+                          OR id IN (SELECT serving FROM apps))
+                   ORDER BY manifest";
+        self.store.read(move |db| db.all(sql, [KEPT_SUCCESSES], |row| row::parsed(row, "manifest"))).await
+    }
+}
+
+fn without_release(deployment: DeploymentId) -> StoreError {
+    StoreError::Damaged(format!("deployment {deployment} serves without a release"))
+}
