@@ -20,6 +20,9 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What hyper gets in place of a head that is refused: no request, so it answers 400 and closes.
 const NO_REQUEST: &[u8] = b"\0\r\n\r\n";
 
+/// How long the rest of a request is still taken after the connection was closed for it.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Which protocol a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -41,6 +44,8 @@ pub(crate) struct Guarded {
     /// Runs while a head is incomplete.
     head_timer: Option<Pin<Box<Sleep>>>,
     was_refused: bool,
+    /// Runs once our side is closed while the client still sends.
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl Guarded {
@@ -58,6 +63,7 @@ impl Guarded {
             head_timeout,
             head_timer: None,
             was_refused: false,
+            linger: None,
         };
         Some((guarded, protocol))
     }
@@ -81,6 +87,12 @@ impl Guarded {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         self.waiting.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Whether the client may still be sending what nobody will read.
+    fn is_mid_request(&self) -> bool {
+        let is_http1 = !self.is_tunnel.load(Ordering::Acquire);
+        is_http1 && (self.was_refused || self.framing.is_in_body() || !self.waiting.is_empty())
     }
 
     /// Whether a head has been incomplete for too long.
@@ -177,7 +189,26 @@ impl AsyncWrite for Guarded {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// To close while the client still sends would reset the connection, and the answer that it has not read
+    /// yet would be lost with it. So the rest is taken and thrown away for a moment.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.linger.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            if !this.is_mid_request() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let linger = this.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if linger.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            this.waiting.clear();
+            match ready!(this.poll_more(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(Ok(())),
+                Ok(_) => {}
+            }
+        }
     }
 }

@@ -295,3 +295,16 @@ async fn a_post_is_never_sent_twice() {
     assert_eq!((status(&answer), reason(&answer)), (502, Some("closed")));
     assert_eq!(posts.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn a_client_that_still_sends_gets_to_read_the_refusal() {
+    let here = here().await;
+    let large = "x".repeat(8 << 20);
+    for _ in 0..5 {
+        let unknown = format!("POST / HTTP/1.1\r\nHost: b\r\nContent-Length: {}\r\n\r\n{large}", large.len());
+        let answer = here.raw(unknown).await;
+        assert_eq!((status(&answer), reason(&answer)), (404, Some("unknown-host")));
+        let refused = format!("POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 1, 1\r\n\r\n{large}");
+        assert_eq!(status(&here.raw(refused).await), 400);
+    }
+}
