@@ -9,7 +9,7 @@ pub fn ago(text: &str) -> String {
 
 fn since(text: &str, now: Timestamp) -> String {
     let Ok(then) = text.parse::<Timestamp>() else { return text.to_owned() };
-    let seconds = now.as_second() - then.as_second();
+    let seconds = now.duration_since(then).as_secs();
     match seconds {
         ..1 => "now".to_owned(),
         1..60 => format!("{seconds} s ago"),

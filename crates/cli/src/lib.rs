@@ -53,8 +53,10 @@ pub enum Command {
     Doctor(doctor::Args),
 }
 
-/// Runs one command to its end, with a runtime of its own. rustls' crypto provider has to be installed.
+/// Runs one command to its end, with a runtime of its own.
 pub fn run(command: Command, json: bool, local: &dyn Local) -> ExitCode {
+    // Refused, and needed no more, when the program has done it before.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let output = Output::new(json);
     let result = match &command {
         Command::Doctor(args) => doctor::run(args, local, &output),

@@ -11,7 +11,7 @@ use crate::follow::follow;
 use crate::output::Output;
 
 /// How long the URL may take to answer once the server said "deployed".
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The application that is deployed.
 pub struct Deployed<'a> {
