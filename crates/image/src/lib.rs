@@ -20,6 +20,7 @@ mod manifest;
 mod progress;
 mod registry;
 mod resolved;
+mod source;
 mod store;
 pub mod unpack;
 

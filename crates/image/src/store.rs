@@ -1,11 +1,19 @@
 //! The image store: what callers do with images.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::image::{Digest, Reference, RootFs};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use model::Phase;
+use model::image::{DiffId, Digest, Reference, RootFs};
 
-use crate::{Config, ImageError, Login, Progress, Resolved};
+use crate::disk::{Folders, Locks, remove_tree};
+use crate::layer::{self, Origin, Tools};
+use crate::local::Layout;
+use crate::registry::{Client, Fetched, What};
+use crate::source::{self, Source};
+use crate::{Cause, Config, ImageError, LayerInfo, Login, Progress, Resolved};
 
 /// Images of this machine and the way to more of them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -16,6 +24,9 @@ pub struct ImageStore {
 #[derive(Debug)]
 struct Inner {
     config: Config,
+    folders: Folders,
+    client: Client,
+    locks: Locks,
 }
 
 /// What [`ImageStore::sweep`] removed.
@@ -27,9 +38,13 @@ pub struct Swept {
 }
 
 impl ImageStore {
-    /// Opens the store, makes its folders and removes what an interrupted pull left.
+    /// Opens the store, makes its folders and removes what an interrupted pull left. One store at a time may be
+    /// open on a folder.
     pub fn open(config: Config) -> Result<Self, ImageError> {
-        Ok(Self { inner: Arc::new(Inner { config }) })
+        let failed = |cause| ImageError::new("images", Phase::Pull, cause);
+        let folders = Folders::open(&config.root).map_err(failed)?;
+        let client = Client::new(&config).map_err(failed)?;
+        Ok(Self { inner: Arc::new(Inner { config, folders, client, locks: Locks::default() }) })
     }
 
     /// Reference to manifest and configuration, verified and kept. Asks the registry every time, except for
@@ -39,12 +54,14 @@ impl ImageStore {
         reference: &Reference,
         login: Option<&Login>,
     ) -> Result<Resolved, ImageError> {
-        let _ = (reference, login);
-        unreachable!()
+        self.inner
+            .resolve(reference, login)
+            .await
+            .map_err(|cause| ImageError::new(reference, Phase::Resolve, cause))
     }
 
     /// Brings the layers of a resolved manifest in place. Safe to repeat; no network at all when everything
-    /// is here.
+    /// is here. Dropped half-way, it leaves nothing behind.
     pub async fn fetch(
         &self,
         manifest: &Digest,
@@ -52,30 +69,201 @@ impl ImageStore {
         login: Option<&Login>,
         progress: &Progress,
     ) -> Result<RootFs, ImageError> {
-        let _ = (manifest, reference, login, progress);
-        unreachable!()
+        self.inner
+            .fetch(manifest, reference, login, progress)
+            .await
+            .map_err(|cause| ImageError::new(reference, Phase::Pull, cause))
     }
 
-    /// The root filesystem of a manifest whose layers are all here, from disk only.
+    /// The root filesystem of a manifest, from disk only; `None` when a part of it is not here.
     pub fn rootfs(&self, manifest: &Digest) -> Result<Option<RootFs>, ImageError> {
-        let _ = manifest;
-        Ok(None)
+        self.inner.rootfs(manifest).map_err(|cause| ImageError::new(manifest, Phase::Pull, cause))
     }
 
-    /// Loads an OCI layout (a tar or a folder) and names it `localhost/NAME:TAG`.
+    /// Loads an OCI layout (a tar or a folder) and names it `localhost/NAME:TAG`, its layers in place.
     pub async fn load(&self, oci_archive: &Path, name: &Reference) -> Result<Resolved, ImageError> {
-        let _ = (oci_archive, name);
-        unreachable!()
+        self.inner.load(oci_archive, name).await.map_err(|cause| ImageError::new(name, Phase::Pull, cause))
     }
 
-    /// Removes every layer and document that no manifest of `keep` and no loaded image needs.
+    /// Removes every layer and document that no manifest of `keep` and no loaded image needs. Layers that a
+    /// pull works on right now stay; those that it has finished must be among `keep`.
     pub fn sweep(&self, keep: &[Digest]) -> Result<Swept, ImageError> {
-        let _ = keep;
-        Ok(Swept::default())
+        self.inner.sweep(keep).map_err(|cause| ImageError::new("images", Phase::Pull, cause))
     }
 
     /// Where layers are: the files of one are in `<layers_root>/<diff id hex>/fs`.
     pub fn layers_root(&self) -> PathBuf {
-        self.inner.config.root.join("layers")
+        self.inner.folders.layers()
     }
+}
+
+impl Inner {
+    async fn resolve(&self, reference: &Reference, login: Option<&Login>) -> Result<Resolved, Cause> {
+        if reference.is_local() {
+            return self.resolve_local(reference).await;
+        }
+        let place = self.client.place(reference)?;
+        let what = match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => What::Digest(digest),
+            (None, tag) => What::Tag(tag.unwrap_or("latest")),
+        };
+        let top = self.client.manifest(&place, what, login).await?;
+        let source = Source::Registry { client: &self.client, place: &place, login };
+        source::resolve(source, top, &self.folders).await
+    }
+
+    async fn resolve_local(&self, reference: &Reference) -> Result<Resolved, Cause> {
+        let name = self.folders.local_name(reference).ok_or(Cause::NotLoaded)?;
+        if reference.digest().is_some_and(|digest| *digest != name.digest) {
+            return Err(Cause::NotLoaded);
+        }
+        let bytes = self.folders.read_blob(&name.digest).ok_or(Cause::NotLoaded)?;
+        let top = Fetched { bytes, digest: name.digest, content_type: Some(name.media_type) };
+        source::resolve(Source::Kept, top, &self.folders).await
+    }
+
+    async fn fetch(
+        &self,
+        manifest: &Digest,
+        reference: &Reference,
+        login: Option<&Login>,
+        progress: &Progress,
+    ) -> Result<RootFs, Cause> {
+        let layers = match source::kept(manifest, &self.folders)? {
+            Some((layers, _)) => layers,
+            None if reference.is_local() => return Err(Cause::NotLoaded),
+            None => self.fetch_documents(manifest, reference, login).await?,
+        };
+        if reference.is_local() {
+            // Loading put the layers in place; there is nowhere else to get them from.
+            if let Some(missing) =
+                layers.iter().find(|layer| self.folders.layer_record(&layer.diff_id).is_none())
+            {
+                return Err(Cause::LayerNotHere(missing.diff_id.clone()));
+            }
+        }
+        let place = self.client.place(reference)?;
+        let origin = Origin::Registry { client: &self.client, place: &place, login };
+        self.bring_all(origin, &layers, progress).await?;
+        self.assemble(&layers)
+    }
+
+    /// Gets a manifest and its configuration again, which are no longer kept.
+    async fn fetch_documents(
+        &self,
+        manifest: &Digest,
+        reference: &Reference,
+        login: Option<&Login>,
+    ) -> Result<Vec<LayerInfo>, Cause> {
+        let place = self.client.place(reference)?;
+        let top = self.client.manifest(&place, What::Digest(manifest), login).await?;
+        let source = Source::Registry { client: &self.client, place: &place, login };
+        Ok(source::resolve(source, top, &self.folders).await?.layers)
+    }
+
+    /// Brings layers in place, a few at a time. The first failure ends the others.
+    async fn bring_all(
+        &self,
+        origin: Origin<'_>,
+        layers: &[LayerInfo],
+        progress: &Progress,
+    ) -> Result<(), Cause> {
+        progress.begin(layers.iter().map(|layer| (layer.digest.clone(), layer.size)));
+        let tools = Tools { config: &self.config, folders: &self.folders, locks: &self.locks };
+        let work = layers
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| layer::bring(tools, origin, layer, progress, index));
+        stream::iter(work)
+            .buffer_unordered(self.config.parallel_layers.max(1))
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(())
+    }
+
+    fn assemble(&self, layers: &[LayerInfo]) -> Result<RootFs, Cause> {
+        let layers: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
+        let dir_fixes = layer::dir_fixes(&self.folders, &layers)?;
+        Ok(RootFs { layers, dir_fixes })
+    }
+
+    fn rootfs(&self, manifest: &Digest) -> Result<Option<RootFs>, Cause> {
+        let Some((layers, _)) = source::kept(manifest, &self.folders)? else { return Ok(None) };
+        match self.assemble(&layers) {
+            Ok(rootfs) => Ok(Some(rootfs)),
+            Err(Cause::LayerNotHere(_)) => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+
+    async fn load(&self, archive: &Path, name: &Reference) -> Result<Resolved, Cause> {
+        if !name.is_local() {
+            let reason = format!("it would be called {name}; a loaded image is called localhost/NAME:TAG");
+            return Err(Cause::NotALayout { path: archive.to_owned(), reason });
+        }
+        let (path, tag, folders) = (archive.to_owned(), name.tag().map(str::to_owned), self.folders.clone());
+        let layout = tokio::task::spawn_blocking(move || Layout::open(&path, tag.as_deref(), &folders))
+            .await
+            .map_err(|error| Cause::Unpack(error.to_string()))??;
+        let source = Source::Layout(&layout);
+        let top = source.stored(&layout.digest)?;
+        let top = Fetched { bytes: top, digest: layout.digest.clone(), content_type: None };
+        let resolved = source::resolve(source, top, &self.folders).await?;
+        self.bring_all(Origin::Folder(&layout.blobs), &resolved.layers, &Progress::new()).await?;
+        self.folders.set_local_name(name, &resolved.digest, &resolved.media_type)?;
+        Ok(resolved)
+    }
+
+    fn sweep(&self, keep: &[Digest]) -> Result<Swept, Cause> {
+        let names = self.folders.local_names()?;
+        let roots = keep.iter().cloned().chain(names.into_iter().map(|name| name.digest));
+        let documents: HashSet<Digest> =
+            roots.flat_map(|digest| source::reachable(&digest, &self.folders)).collect();
+        let mut layers = HashSet::new();
+        for digest in &documents {
+            // Of what is kept, only manifests with their configuration have layers.
+            if let Ok(Some((found, _))) = source::kept(digest, &self.folders) {
+                layers.extend(found.into_iter().map(|layer| layer.diff_id));
+            }
+        }
+        Ok(Swept { layers: self.sweep_layers(&layers)?, documents: self.sweep_documents(&documents)? })
+    }
+
+    fn sweep_layers(&self, keep: &HashSet<DiffId>) -> Result<usize, Cause> {
+        let mut removed = 0;
+        for digest in digests_in(&self.folders.layers())? {
+            let diff_id = DiffId::new(digest);
+            let Some(_lock) = self.locks.try_lock(&diff_id).filter(|_| !keep.contains(&diff_id)) else {
+                continue;
+            };
+            let (place, away) = (self.folders.layer(&diff_id), self.folders.scratch_path());
+            // Away by one rename first: a layer that is half removed must not look like a whole one.
+            std::fs::rename(&place, &away)
+                .and_then(|()| remove_tree(&away))
+                .map_err(|error| Cause::storage("remove", place, error))?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    fn sweep_documents(&self, keep: &HashSet<Digest>) -> Result<usize, Cause> {
+        let mut removed = 0;
+        for digest in digests_in(&self.folders.blobs())?.into_iter().filter(|digest| !keep.contains(digest)) {
+            let path = self.folders.blob(&digest);
+            std::fs::remove_file(&path).map_err(|error| Cause::storage("remove", path, error))?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}
+
+/// Names in a folder that are hex digests.
+fn digests_in(folder: &Path) -> Result<Vec<Digest>, Cause> {
+    let failed = |error| Cause::storage("list", folder, error);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        found.extend(name.to_str().and_then(|name| Digest::parse(&format!("sha256:{name}")).ok()));
+    }
+    Ok(found)
 }

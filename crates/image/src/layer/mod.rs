@@ -1,1 +1,9 @@
-//! Layers: from the network to files.
+//! Layers: from the network, or a file, to files in place.
+
+mod dir_fixes;
+mod place;
+mod pull;
+mod unpacker;
+
+pub(crate) use dir_fixes::dir_fixes;
+pub(crate) use pull::{Origin, Tools, bring};

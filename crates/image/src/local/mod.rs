@@ -1,1 +1,5 @@
-//! Images loaded from disk.
+//! Images loaded from disk: OCI layouts (OCI image-spec, image-layout.md), as a folder or a tar.
+
+mod layout;
+
+pub(crate) use layout::Layout;

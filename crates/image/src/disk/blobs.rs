@@ -1,0 +1,40 @@
+//! Documents by digest: manifests, indexes, configurations.
+
+use std::fs::{self, File};
+use std::io::Write;
+
+use model::image::Digest;
+use sha2::{Digest as _, Sha256};
+
+use super::Folders;
+use super::folders::sync_folder;
+use crate::Cause;
+
+impl Folders {
+    /// A document that is here. One whose bytes no longer match its digest counts as absent, so that it is
+    /// fetched again.
+    pub fn read_blob(&self, digest: &Digest) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.blob(digest)).ok()?;
+        let is_whole = Digest::from_sha256(Sha256::digest(&bytes).into()) == *digest;
+        if !is_whole {
+            tracing::warn!(%digest, "a stored document does not match its digest any more");
+        }
+        is_whole.then_some(bytes)
+    }
+
+    /// Keeps a document whose digest was verified.
+    pub fn write_blob(&self, digest: &Digest, bytes: &[u8]) -> Result<(), Cause> {
+        if self.read_blob(digest).is_some() {
+            return Ok(());
+        }
+        let (temporary, place) = (self.scratch_path(), self.blob(digest));
+        let written = File::create(&temporary)
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&temporary, &place))
+            .and_then(|()| sync_folder(&self.blobs()));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            Cause::storage("write", place, error)
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! Where everything is, and scratch folders that go away by themselves.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use model::image::{DiffId, Digest};
+
+use super::{LayerRecord, remove_tree};
+use crate::Cause;
+
+/// The store's folders. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Folders {
+    root: Arc<PathBuf>,
+    next_scratch: Arc<AtomicU64>,
+}
+
+/// A folder for work under way; dropped, it is removed with all that is in it.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    path: PathBuf,
+}
+
+impl Folders {
+    /// Makes what is missing and removes what an interrupted run left.
+    pub fn open(root: &Path) -> Result<Self, Cause> {
+        let folders = Self { root: Arc::new(root.to_owned()), next_scratch: Arc::default() };
+        for folder in [root.to_owned(), folders.blobs(), folders.layers(), folders.local(), folders.tmp()] {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .map_err(|error| Cause::storage("make", &folder, error))?;
+        }
+        folders.empty_tmp().map_err(|error| Cause::storage("empty", folders.tmp(), error))?;
+        Ok(folders)
+    }
+
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs").join("sha256")
+    }
+
+    pub fn blob(&self, digest: &Digest) -> PathBuf {
+        self.blobs().join(digest.hex())
+    }
+
+    pub fn layers(&self) -> PathBuf {
+        self.root.join("layers")
+    }
+
+    pub fn layer(&self, diff_id: &DiffId) -> PathBuf {
+        self.layers().join(diff_id.hex())
+    }
+
+    pub fn local(&self) -> PathBuf {
+        self.root.join("local")
+    }
+
+    pub fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// The record of a layer that is in place. A folder without a readable record counts as absent.
+    pub fn layer_record(&self, diff_id: &DiffId) -> Option<LayerRecord> {
+        let record = LayerRecord::read(&self.layer(diff_id))?;
+        (record.diff_id == *diff_id).then_some(record)
+    }
+
+    /// A fresh folder, 0700.
+    pub fn scratch(&self) -> Result<Scratch, Cause> {
+        loop {
+            let path = self.scratch_path();
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Scratch { path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Cause::storage("make", path, error)),
+            }
+        }
+    }
+
+    /// A path in `tmp/` that this store gives out once.
+    pub fn scratch_path(&self) -> PathBuf {
+        self.tmp().join(self.next_scratch.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    fn empty_tmp(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.tmp())? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => remove_tree(&entry.path())?,
+                false => fs::remove_file(entry.path())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Scratch {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        match remove_tree(&self.path) {
+            Ok(()) => {}
+            // Its content was put in place.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(path = %self.path.display(), %error, "a scratch folder stays behind")
+            }
+        }
+    }
+}
+
+/// Makes a change to a folder's entries last.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,312 @@
+//! Manifests and blobs of one place.
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, WWW_AUTHENTICATE,
+};
+use model::image::{Digest, Reference};
+use reqwest::Response;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::answer::Answer;
+use super::place::{Named, Place};
+use super::token::Tokens;
+use super::transport::{self, Limit, Transport};
+use super::{challenge, clean};
+use crate::{Cause, Config, Login};
+
+/// Largest manifest, index or configuration, in bytes.
+const MAX_DOCUMENT: usize = 4 << 20;
+
+/// Every type that is understood, and nothing else: without it some registries serve schema 1 or nothing.
+const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+                        application/vnd.docker.distribution.manifest.list.v2+json, \
+                        application/vnd.docker.distribution.manifest.v2+json";
+
+/// The client of every registry. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    transport: Transport,
+    tokens: Tokens,
+}
+
+/// Which manifest is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What<'a> {
+    Tag(&'a str),
+    Digest(&'a Digest),
+}
+
+/// A document whose digest is computed from its bytes.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub bytes: Vec<u8>,
+    pub digest: Digest,
+    pub content_type: Option<String>,
+}
+
+/// A blob on its way.
+#[derive(Debug)]
+pub(crate) struct BlobStream {
+    response: Response,
+    /// Where in the blob the stream begins.
+    pub offset: u64,
+}
+
+/// Why a blob does not come.
+#[derive(Debug)]
+pub(crate) enum BlobError {
+    /// Another try may help: the connection broke.
+    Broken(String),
+    /// A part was asked for and something else came.
+    WrongRange,
+    Missing,
+    Final(Cause),
+}
+
+impl Client {
+    pub fn new(config: &Config) -> Result<Self, Cause> {
+        let transport =
+            Transport::new(Named::new(&config.insecure_registries), config.timeouts).map_err(|error| {
+                Cause::Unpack(format!("no https client can be made: {}", clean(&error.to_string())))
+            })?;
+        Ok(Self { transport, tokens: Tokens::default() })
+    }
+
+    /// Where a reference's image is.
+    pub fn place(&self, reference: &Reference) -> Result<Place, Cause> {
+        Place::new(reference, self.transport.named()).ok_or_else(|| Cause::Unreachable {
+            registry: reference.host().to_owned(),
+            reason: "its name makes no address".to_owned(),
+        })
+    }
+
+    /// Gets a manifest or index. Its digest is computed; one that was asked for, and one that the registry
+    /// claims, must be the same.
+    pub async fn manifest(
+        &self,
+        place: &Place,
+        what: What<'_>,
+        login: Option<&Login>,
+    ) -> Result<Fetched, Cause> {
+        let name = match what {
+            What::Tag(tag) => tag,
+            What::Digest(digest) => digest.as_str(),
+        };
+        let url = place.url(&format!("manifests/{name}"));
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(ACCEPTED))]);
+        let response = self.get(place, &url, headers, login).await?;
+        if !response.status().is_success() {
+            let answer = Answer::read(response, &place.registry).await;
+            return Err(self.refused(place, what, login, answer).await);
+        }
+        let header = |name: &str| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let content_type = header(CONTENT_TYPE.as_str());
+        let claimed = header("docker-content-digest").filter(|text| !text.is_empty());
+        let bytes = transport::read_body(response, &place.registry, Limit::Refuse(MAX_DOCUMENT)).await?;
+        let digest = digest_of(&bytes);
+        let promised = match what {
+            What::Digest(asked) => Some(asked.to_string()),
+            What::Tag(_) => None,
+        };
+        // A digest of another algorithm cannot be compared; ours counts alone then.
+        let claimed = claimed.filter(|text| !text.starts_with("sha512:") && !text.starts_with("sha384:"));
+        for expected in [promised, claimed].into_iter().flatten() {
+            check_digest("the manifest", &expected, &digest)?;
+        }
+        Ok(Fetched { bytes, digest, content_type })
+    }
+
+    /// Gets a small blob whole: a configuration.
+    pub async fn small_blob(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        size: u64,
+        login: Option<&Login>,
+    ) -> Result<Vec<u8>, Cause> {
+        let response = self.get(place, &place.url(&format!("blobs/{digest}")), identity(), login).await?;
+        if !response.status().is_success() {
+            let answer = Answer::read(response, &place.registry).await;
+            return Err(match answer.status {
+                404 => Cause::ConfigInvalid(format!("it is missing at {}", place.registry)),
+                _ => self.refused(place, What::Digest(digest), login, answer).await,
+            });
+        }
+        let most = usize::try_from(size).unwrap_or(MAX_DOCUMENT).min(MAX_DOCUMENT);
+        let bytes = transport::read_body(response, &place.registry, Limit::Cut(most + 1)).await?;
+        if bytes.len() as u64 != size {
+            let actual = if bytes.len() as u64 > size { "more".to_owned() } else { bytes.len().to_string() };
+            let expected = format!("{size} bytes");
+            return Err(Cause::DigestMismatch { what: "the configuration's size", expected, actual });
+        }
+        check_digest("the configuration", digest.as_str(), &digest_of(&bytes))?;
+        Ok(bytes)
+    }
+
+    /// Opens a blob from `offset` on. A registry that knows no ranges gives it from the start.
+    pub async fn blob(
+        &self,
+        place: &Place,
+        digest: &Digest,
+        offset: u64,
+        size: u64,
+        login: Option<&Login>,
+    ) -> Result<BlobStream, BlobError> {
+        let mut headers = identity();
+        if offset > 0 {
+            let range =
+                HeaderValue::try_from(format!("bytes={offset}-")).map_err(|_| BlobError::WrongRange)?;
+            headers.insert(RANGE, range);
+        }
+        let got = self.get(place, &place.url(&format!("blobs/{digest}")), headers, login).await;
+        let response = got.map_err(|cause| match cause {
+            Cause::Unreachable { reason, .. } => BlobError::Broken(reason),
+            cause => BlobError::Final(cause),
+        })?;
+        match response.status().as_u16() {
+            200 => Ok(BlobStream { response, offset: 0 }),
+            206 if offset > 0 && is_range(response.headers(), offset, size) => {
+                Ok(BlobStream { response, offset })
+            }
+            206 | 416 if offset > 0 => Err(BlobError::WrongRange),
+            404 | 410 => Err(BlobError::Missing),
+            _ => {
+                let answer = Answer::read(response, &place.registry).await;
+                Err(BlobError::Final(self.refused(place, What::Digest(digest), login, answer).await))
+            }
+        }
+    }
+
+    /// Asks, and answers a challenge once. A kept token may have run out, so the challenge that comes with it
+    /// is answered anew, and no second one is.
+    async fn get(
+        &self,
+        place: &Place,
+        url: &Url,
+        headers: HeaderMap,
+        login: Option<&Login>,
+    ) -> Result<Response, Cause> {
+        let registry = &place.registry;
+        let kept = self.tokens.get(place, login);
+        let response = self.transport.get(registry, url, &headers, kept.as_ref()).await?;
+        if response.status().as_u16() != 401 {
+            return Ok(response);
+        }
+        // A challenge from behind a redirect is another host's; it gets no answer.
+        if response.url().origin() != url.origin() {
+            return Ok(response);
+        }
+        let offered = response.headers().get_all(WWW_AUTHENTICATE).iter();
+        let Some(challenge) = challenge::choose(offered.filter_map(|value| value.to_str().ok())) else {
+            return Err(Cause::Unauthorized {
+                registry: registry.clone(),
+                reason: "it offers no way to log in".to_owned(),
+            });
+        };
+        drop(response);
+        let authorization = self.tokens.obtain(&self.transport, place, &challenge, login).await?;
+        self.transport.get(registry, url, &headers, Some(&authorization)).await
+    }
+
+    /// What an answer that is no success means.
+    async fn refused(&self, place: &Place, what: What<'_>, login: Option<&Login>, answer: Answer) -> Cause {
+        let registry = place.registry.clone();
+        let username = login.map(|login| clean(&login.username));
+        match answer.status {
+            401 => match username {
+                Some(username) if answer.code.is_empty() || answer.code == "UNAUTHORIZED" => {
+                    Cause::CredentialRejected { registry, username }
+                }
+                Some(_) => Cause::AccessDenied { registry, username },
+                None => Cause::Unauthorized { registry, reason: answer.reason() },
+            },
+            403 => Cause::AccessDenied { registry, username },
+            404 => self.not_found(place, what, login, &answer).await,
+            _ => answer.into_cause(&place.registry),
+        }
+    }
+
+    /// Registries say "manifest unknown" for an unknown image, too; the list of tags tells them apart.
+    async fn not_found(
+        &self,
+        place: &Place,
+        what: What<'_>,
+        login: Option<&Login>,
+        answer: &Answer,
+    ) -> Cause {
+        let (registry, repository) = (place.registry.clone(), place.repository.clone());
+        let tags = match &*answer.code {
+            "NAME_UNKNOWN" => None,
+            _ => self.tags(place, login).await,
+        };
+        match (tags, what) {
+            (None, _) => Cause::ImageNotFound { registry, repository },
+            (Some(others), What::Tag(tag)) => {
+                Cause::TagNotFound { registry, repository, tag: tag.to_owned(), others }
+            }
+            (Some(_), What::Digest(digest)) => {
+                Cause::DigestNotFound { registry, repository, digest: digest.clone() }
+            }
+        }
+    }
+
+    /// Some tags of a repository, or `None` when the registry knows no such repository.
+    async fn tags(&self, place: &Place, login: Option<&Login>) -> Option<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Tags {
+            tags: Option<Vec<String>>,
+        }
+        let mut url = place.url("tags/list");
+        url.set_query(Some("n=10"));
+        let Ok(response) = self.get(place, &url, HeaderMap::new(), login).await else {
+            return Some(Vec::new());
+        };
+        if response.status().as_u16() == 404 {
+            return None;
+        }
+        let body =
+            transport::read_body(response, &place.registry, Limit::Cut(64 << 10)).await.unwrap_or_default();
+        let tags: Vec<String> =
+            serde_json::from_slice::<Tags>(&body).ok().and_then(|list| list.tags).unwrap_or_default();
+        Some(tags.iter().take(10).map(|tag| clean(tag)).collect())
+    }
+}
+
+impl BlobStream {
+    /// The next piece; `None` at the end of what the connection gives, which may be before the blob's.
+    pub async fn next(&mut self, registry: &str) -> Result<Option<Bytes>, String> {
+        self.response.chunk().await.map_err(|error| match transport::broken_body(registry, &error) {
+            Cause::Unreachable { reason, .. } => reason,
+            other => other.to_string(),
+        })
+    }
+}
+
+/// The sha256 of some bytes.
+pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
+    Digest::from_sha256(Sha256::digest(bytes).into())
+}
+
+fn check_digest(what: &'static str, expected: &str, actual: &Digest) -> Result<(), Cause> {
+    if expected == actual.as_str() {
+        return Ok(());
+    }
+    Err(Cause::DigestMismatch { what, expected: clean(expected), actual: actual.to_string() })
+}
+
+/// Bytes as they are: a digest is of those.
+fn identity() -> HeaderMap {
+    HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))])
+}
+
+/// `Content-Range: bytes <offset>-<last>/<size>`, exactly what is missing.
+fn is_range(headers: &HeaderMap, offset: u64, size: u64) -> bool {
+    let text = headers.get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let whole = format!("bytes {offset}-{}/{size}", size.saturating_sub(1));
+    text == whole || text == format!("bytes {offset}-{}/*", size.saturating_sub(1))
+}
