@@ -3,6 +3,7 @@
 mod spawn;
 mod through;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,7 +65,8 @@ impl Client {
                 tracing::info!(pid = hello.pid, http = %hello.http, "replacing the ingress that runs");
                 self.shutdown().await?;
             }
-            Err(IngressError::NotRunning { .. }) => {}
+            // One that was killed may take a moment to be gone.
+            Err(IngressError::NotRunning { .. }) => spawn::wait_until_gone(&self.config).await?,
             Err(error) => return Err(error),
         }
         spawn::spawn(&self.launch, &self.config, self).await?;
@@ -144,8 +146,10 @@ impl Client {
         };
         match tokio::time::timeout(within, exchange).await {
             Ok(Ok(Some(reply))) => Ok(reply),
-            Ok(Ok(None)) => Err(broken("it closed the connection".to_owned())),
-            Ok(Err(error)) => Err(broken(error.to_string())),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(broken(error.to_string())),
+            // It ended while it was asked.
+            Ok(Err(error)) => Err(not_running(error)),
+            Ok(Ok(None)) => Err(not_running(io::ErrorKind::UnexpectedEof.into())),
             Err(_) => Err(broken(format!("nothing for {} s", within.as_secs()))),
         }
     }

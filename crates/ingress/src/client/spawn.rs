@@ -15,8 +15,8 @@ use crate::process::{self, ProcessConfig};
 
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longer than the ingress gives its own requests in flight.
-const GONE_TIMEOUT: Duration = Duration::from_secs(15);
+/// An ingress that ends lets go of its state folder before it finishes what is in flight.
+const GONE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts the process and waits until it answers.
 ///
@@ -64,8 +64,7 @@ pub(super) async fn wait_until_gone(config: &ProcessConfig) -> Result<(), Ingres
     let started = Instant::now();
     while !process::is_free(config)? {
         if started.elapsed() > GONE_TIMEOUT {
-            let problem = format!("it still runs {} s after it said so", GONE_TIMEOUT.as_secs());
-            return Err(IngressError::Protocol { asked: "shutdown", problem });
+            return Err(IngressError::AlreadyRunning(config.state.clone()));
         }
         tokio::time::sleep(pause(started.elapsed())).await;
     }
