@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use wire::{Deployment, LayerProgress, LayerState};
+use wire::{Deployment, DeploymentStatus, LayerProgress, LayerState};
 
 use super::narrator::{outcome, short};
 use crate::clean;
@@ -35,7 +35,8 @@ impl Bars {
         }
         let Some(status) = deployment.status.filter(|status| status.is_final()) else { return };
         for bar in self.layers.values().filter(|bar| !bar.is_finished()) {
-            bar.abandon();
+            // Between two looks a layer may have come to its end unseen.
+            if status == DeploymentStatus::Success { bar.finish() } else { bar.abandon() }
         }
         self.step.set_style(style("{msg}"));
         self.step.finish_with_message(outcome(Some(status)));
@@ -43,8 +44,8 @@ impl Bars {
 
     fn layer(&mut self, layer: &LayerProgress) {
         let bar = self.layers.entry(layer.digest.clone()).or_insert_with(|| {
-            let style =
-                style("{prefix} {bar:30} {bytes:>10} / {total_bytes:<10} {msg}").progress_chars("=> ");
+            let style = style("{prefix} {bar:30} {decimal_bytes:>10} / {decimal_total_bytes:<10} {msg}")
+                .progress_chars("=> ");
             let bar = ProgressBar::new(layer.total).with_style(style);
             // Above the step, so that the newest word is always the last line.
             self.all.insert_before(&self.step, bar.with_prefix(clean::line(short(&layer.digest))))
