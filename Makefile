@@ -2,6 +2,8 @@
 
 IMAGE ?=
 HELLO_ARCHIVE := target/hello.oci.tar
+# A target of its own keeps the static build apart from every other one.
+STATIC := --target x86_64-unknown-linux-gnu
 
 .PHONY: help build hello demo test lint unit e2e bench clean
 
@@ -18,8 +20,8 @@ build:
 
 # The sample application, linked statically and packed as an OCI image.
 hello:
-	cargo rustc --release --locked -p hello -- -C target-feature=+crt-static
-	cargo run --release --locked -p testkit --bin pack-image -- target/release/hello $(HELLO_ARCHIVE)
+	cargo rustc --release --locked -p hello $(STATIC) -- -C target-feature=+crt-static
+	cargo run --release --locked -p testkit --bin pack-image -- target/x86_64-unknown-linux-gnu/release/hello $(HELLO_ARCHIVE)
 
 demo: build hello
 	@scripts/prerequisites run
@@ -37,7 +39,7 @@ unit:
 	cargo test --workspace --locked --exclude darsena
 
 e2e:
-	cargo rustc --locked -p hello -- -C target-feature=+crt-static
+	cargo rustc --locked -p hello $(STATIC) -- -C target-feature=+crt-static
 	cargo test --locked -p darsena
 
 bench: build hello
