@@ -203,7 +203,7 @@ fn diff_id(number: u8) -> DiffId {
 }
 
 /// The program that runs in containers, compiled once for all tests.
-fn probe() -> &'static Path {
+pub fn probe() -> &'static Path {
     static PROBE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = PROBE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,10 @@
 //! Real containers, through the real runtime. Needs root.
 
 mod bench;
+mod faults;
+mod hardening;
 mod lifecycle;
+mod limits;
+mod logs;
+mod network;
+mod refusals;
