@@ -13,11 +13,6 @@ pub enum IngressError {
     /// The public address is taken or not ours; a person has to choose.
     #[error("the ingress cannot listen on {address}: {source}. Free the address or choose another one")]
     Listen { address: SocketAddr, source: io::Error },
-    /// The command line of the role is wrong.
-    #[error(
-        "wrong arguments for the ingress: {0}; usage: ingress --http ADDRESS:PORT --control SOCKET --state FOLDER"
-    )]
-    Usage(String),
     /// No ingress answers on the control socket: start one.
     #[error("no ingress answers at {}: {source}", .socket.display())]
     NotRunning { socket: PathBuf, source: io::Error },

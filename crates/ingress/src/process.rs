@@ -35,31 +35,7 @@ pub struct ProcessConfig {
 }
 
 impl ProcessConfig {
-    /// Reads the options of the role: `--http ADDRESS:PORT --control SOCKET --state FOLDER`.
-    pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, IngressError> {
-        let (mut http, mut control, mut state) = (None, None, None);
-        let mut args = args.into_iter();
-        while let Some(option) = args.next() {
-            let slot = match option.to_str() {
-                Some("--http") => &mut http,
-                Some("--control") => &mut control,
-                Some("--state") => &mut state,
-                _ => return Err(IngressError::Usage(format!("{} is no option", option.display()))),
-            };
-            *slot = args.next();
-        }
-        let missing = |option: &str| IngressError::Usage(format!("{option} is missing"));
-        let http = http.ok_or_else(|| missing("--http"))?;
-        let address = http.to_str().and_then(|text| text.parse().ok());
-        Ok(Self {
-            http: address
-                .ok_or_else(|| IngressError::Usage(format!("{} is no ADDRESS:PORT", http.display())))?,
-            control: control.ok_or_else(|| missing("--control"))?.into(),
-            state: state.ok_or_else(|| missing("--state"))?.into(),
-        })
-    }
-
-    /// The options that [`ProcessConfig::from_args`] reads.
+    /// The options of the role on its command line.
     pub(crate) fn to_args(&self) -> [OsString; 6] {
         [
             "--http".into(),

@@ -121,7 +121,7 @@ impl Client {
         through::request(hello.http, host, candidate, path, timeout).await
     }
 
-    /// Ends the process: it finishes what is in flight, for some seconds at most. Returns when it is gone.
+    /// Ends the process: it finishes what is in flight, for some seconds at most. Returns when its address is free.
     pub async fn shutdown(&self) -> Result<(), IngressError> {
         match self.ask("shutdown", &Ask::Shutdown, ANSWER_TIMEOUT).await? {
             Reply::ShuttingDown => spawn::wait_until_gone(&self.config).await,

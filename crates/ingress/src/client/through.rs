@@ -17,7 +17,7 @@ use crate::proxy::CANDIDATE_HEADER;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ThroughFailure {
     /// The ingress answered in the application's place; `reason` is a word of [`crate::Reason`].
-    #[error("the ingress answered {status} for {host}: {reason}")]
+    #[error("{} (the ingress answered {status} for {host})", in_words(reason))]
     Ingress { host: String, status: u16, reason: String },
     /// The ingress itself did not answer.
     #[error("the ingress does not answer: {0}")]
@@ -82,4 +82,33 @@ fn reachable(http: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, http.port())
+}
+
+/// What the ingress met, as the continuation of a sentence about the application.
+fn in_words(reason: &str) -> &str {
+    match reason {
+        "refused" => "connection refused",
+        "unreachable" => "it cannot be reached",
+        "connect-timeout" => "it did not accept the connection in time",
+        "answer-timeout" => "it did not answer in time",
+        "closed" => "it closed the connection without an answer",
+        "bad-answer" => "it answered TCP but not HTTP",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_in_words() {
+        let failure = |reason: &str, status| {
+            ThroughFailure::Ingress { host: "shop.localhost".to_owned(), status, reason: reason.to_owned() }
+                .to_string()
+        };
+        let expected = "it answered TCP but not HTTP (the ingress answered 502 for shop.localhost)";
+        assert_eq!(failure("bad-answer", 502), expected);
+        assert_eq!(failure("suspended", 503), "suspended (the ingress answered 503 for shop.localhost)");
+    }
 }
