@@ -35,6 +35,11 @@ impl ApiError {
         self
     }
 
+    /// The same words under another code.
+    pub fn with_code(self, code: &'static str) -> Self {
+        Self { code, ..self }
+    }
+
     /// A rule of the resource is broken.
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::ApiKeyId;
 use store::Store;
@@ -12,14 +13,16 @@ use crate::throttle::{Rate, Throttle};
 /// How the API behaves on this installation.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
+    /// How long making an application waits for a registry; looking at an image waits twice as long.
+    pub registry_wait: Duration,
     /// How many requests one key may make.
     pub rate: Rate,
 }
 
 impl Default for ApiConfig {
-    /// 50 requests a second for each key, 300 at once.
+    /// 10 s for a registry; 50 requests a second for each key, 300 at once.
     fn default() -> Self {
-        Self { rate: Rate { per_second: 50.0, burst: 300.0 } }
+        Self { registry_wait: Duration::from_secs(10), rate: Rate { per_second: 50.0, burst: 300.0 } }
     }
 }
 
@@ -30,6 +33,7 @@ pub struct ApiState(Arc<Shared>);
 pub struct Shared {
     pub store: Store,
     pub platform: Arc<dyn Platform>,
+    pub registry_wait: Duration,
     pub throttle: Throttle<ApiKeyId>,
     /// One attempt to set up at a time.
     pub setup: tokio::sync::Mutex<()>,
@@ -40,6 +44,7 @@ impl ApiState {
         Self(Arc::new(Shared {
             store,
             platform,
+            registry_wait: config.registry_wait,
             throttle: Throttle::new(config.rate),
             setup: tokio::sync::Mutex::default(),
         }))

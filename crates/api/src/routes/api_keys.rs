@@ -86,8 +86,8 @@ pub async fn get(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
-    let input: UpdateApiKey = call.json()?;
     let mut key = changeable(&call).await?;
+    let input: UpdateApiKey = call.json()?;
     if let Some(name) = input.name {
         check::name("name", &name, 1, 255)?;
         key.name = name;
@@ -120,9 +120,9 @@ pub async fn toggle(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn rotate(call: Call) -> Result<Answer, ApiError> {
+    let key = changeable(&call).await?;
     let input: RotateApiKey = call.json_or_empty()?;
     let hours = check::range("old_token_ttl_hours", input.old_token_ttl_hours.unwrap_or(0), 0, 168)?;
-    let key = changeable(&call).await?;
     let token = Token::generate();
     let until = Timestamp::now()
         .checked_add(SignedDuration::from_hours(i64::from(hours)))

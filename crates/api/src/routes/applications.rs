@@ -79,8 +79,8 @@ pub async fn get(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
-    let input: UpdateApplication = call.json()?;
     let mut app = find(&call).await?;
+    let input: UpdateApplication = call.json()?;
     if let Some(display_name) = &input.display_name {
         check::name("display_name", display_name, 1, 64)?;
         app.display_name = display_name.clone();

@@ -19,8 +19,8 @@ pub async fn list(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
-    let input: TriggerDeployment = call.json_or_empty()?;
     let app = applications::find(&call).await?;
+    let input: TriggerDeployment = call.json_or_empty()?;
     let image = deployment::wanted_image(app.source.image_reference(), &input)?;
     let restart = input.is_restart.unwrap_or(false);
     let request = DeployRequest {
@@ -33,8 +33,8 @@ pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn rollback(call: Call) -> Result<Answer, ApiError> {
-    let input: RollbackDeployment = call.json_or_empty()?;
     let app = applications::find(&call).await?;
+    let input: RollbackDeployment = call.json_or_empty()?;
     let to = match &input.deployment_id {
         Some(text) => Some(DeploymentId::from_uuid(check::id("deployment_id", text)?)),
         None => None,

@@ -21,10 +21,10 @@ pub async fn list(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn create(call: Call) -> Result<Answer, ApiError> {
+    let app = applications::find(&call).await?;
     let input: CreateEnvVar = call.json()?;
     check_key(&input.key)?;
     check_value(input.value.expose())?;
-    let app = applications::find(&call).await?;
     let now = Timestamp::now();
     let var = EnvVar {
         id: EnvVarId::new(),
@@ -42,8 +42,8 @@ pub async fn create(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
-    let input: UpdateEnvVar = call.json()?;
     let mut var = call.store().env_var(applications::id(&call), id(&call)).await?;
+    let input: UpdateEnvVar = call.json()?;
     if let Some(key) = input.key {
         check_key(&key)?;
         var.key = key;

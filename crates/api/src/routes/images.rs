@@ -1,7 +1,5 @@
 //! Looking at an image without deploying it.
 
-use std::time::Duration;
-
 use model::image::Reference;
 use model::{CompanyId, CredentialId, FailureCode};
 use wire::{ExposedPort, ImageInspection, ImagePlatform, ImageReference, InspectImage};
@@ -12,24 +10,26 @@ use crate::error::ApiError;
 use crate::platform::{ImageProblem, InspectedPlatform, Inspection, PlatformError};
 use crate::state::ApiState;
 
-/// A registry gets this long, well within the time that clients wait for an answer.
-const INSPECT_TIME: Duration = Duration::from_secs(20);
-/// Making an application does not depend on a registry, so it waits less.
-const CREATION_TIME: Duration = Duration::from_secs(10);
-
 pub async fn inspect(call: Call) -> Result<Answer, ApiError> {
-    let input: InspectImage = call.json()?;
-    check::length("docker_image", &input.docker_image, 1, 512)?;
-    let reference = check::reference(&input.docker_image)?;
+    let (input, reference) = wanted(&call).map_err(|error| error.with_code("image_reference_invalid"))?;
     let credential = match &input.docker_registry_credential_id {
-        Some(id) => Some(CredentialId::from_uuid(check::id("docker_registry_credential_id", id)?)),
+        Some(text) => Some(CredentialId::from_uuid(check::id("", text).map_err(|_| no_such_credential())?)),
         None => None,
     };
     let asked = call.state.platform.inspect(call.company(), &reference, credential);
-    let result =
-        tokio::time::timeout(INSPECT_TIME, asked).await.unwrap_or_else(|_| Err(too_slow(&reference)));
+    let result = tokio::time::timeout(call.state.registry_wait * 2, asked)
+        .await
+        .unwrap_or_else(|_| Err(too_slow(&reference)));
     let inspection = result.map_err(|error| explain(error, &reference))?;
     Answer::ok(&show(input.docker_image, &reference, inspection)?)
+}
+
+/// What to look at. The API file knows one code for a body without a usable reference.
+fn wanted(call: &Call) -> Result<(InspectImage, Reference), ApiError> {
+    let input: InspectImage = call.json()?;
+    check::length("docker_image", &input.docker_image, 1, 512)?;
+    let reference = check::reference(&input.docker_image)?;
+    Ok((input, reference))
 }
 
 /// Refuses an image that certainly cannot run here. A registry that is away or refuses does not stop anything:
@@ -41,7 +41,7 @@ pub async fn refuse_unusable(
     credential: Option<CredentialId>,
 ) -> Result<(), ApiError> {
     let asked = state.platform.inspect(company, reference, credential);
-    match tokio::time::timeout(CREATION_TIME, asked).await {
+    match tokio::time::timeout(state.registry_wait, asked).await {
         Ok(Err(PlatformError::Image(problem))) if problem.code == FailureCode::PlatformMissing => {
             Err(explain(PlatformError::Image(problem), reference))
         }
@@ -54,15 +54,19 @@ fn explain(error: PlatformError, reference: &Reference) -> ApiError {
         PlatformError::Image(problem) => {
             ApiError::image(&problem, &reference.to_string(), Some(reference.host()))
         }
-        PlatformError::NotFound(_) => ApiError::not_found("registry credential"),
+        PlatformError::NotFound(_) => no_such_credential(),
         other => other.into(),
     }
+}
+
+fn no_such_credential() -> ApiError {
+    ApiError::not_found("registry credential")
 }
 
 fn too_slow(reference: &Reference) -> PlatformError {
     PlatformError::Image(Box::new(ImageProblem {
         code: FailureCode::RegistryTimeout,
-        message: format!("{} did not answer within {} seconds.", reference.host(), INSPECT_TIME.as_secs()),
+        message: format!("{} did not answer in time.", reference.host()),
         hint: Some("Try again, or check that this machine reaches the registry.".into()),
         platforms: Vec::new(),
         retry_after: None,

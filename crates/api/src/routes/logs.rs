@@ -10,8 +10,8 @@ use crate::routes::{applications, deployments};
 use crate::rules::log;
 
 pub async fn runtime(call: Call) -> Result<Answer, ApiError> {
-    let wanted = log::Wanted::from_query(&call.query)?;
     let app = applications::find(&call).await?;
+    let wanted = log::Wanted::from_query(&call.query)?;
     let (from, to) = wanted.last_hour(Timestamp::now());
     let query = LogQuery { from, to, limit: wanted.lines_to_read() };
     let lines = call.state.platform.runtime_logs(call.company(), app.id, &query).await?;
@@ -20,8 +20,8 @@ pub async fn runtime(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn deployment(call: Call) -> Result<Answer, ApiError> {
-    let wanted = log::Wanted::from_query(&call.query)?;
     let record = deployments::find(&call).await?;
+    let wanted = log::Wanted::from_query(&call.query)?;
     // Without a range the log is that of the whole deployment, however old.
     let limit = u32::try_from(wanted.lines_to_read()).unwrap_or(u32::MAX);
     let query = DeploymentLogQuery { from: wanted.from, to: wanted.to, text: None, limit };

@@ -22,8 +22,8 @@ pub async fn get(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
-    let input: UpdateProcess = call.json()?;
     let mut record = find(&call).await?;
+    let input: UpdateProcess = call.json()?;
     process::change(&mut record, input)?;
     record.updated_at = Timestamp::now();
     call.store().update_process(&record).await?;

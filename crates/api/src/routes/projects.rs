@@ -54,9 +54,10 @@ pub async fn get(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
+    let project = find(&call).await?;
     let input: ProjectInput = call.json()?;
     check::name("display_name", &input.display_name, 1, 64)?;
-    let project = call.store().rename_project(id(&call), &input.display_name).await?;
+    let project = call.store().rename_project(project.id, &input.display_name).await?;
     Answer::ok(&show(&project))
 }
 
@@ -66,8 +67,8 @@ pub async fn delete(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn add_service(call: Call) -> Result<Answer, ApiError> {
-    let input: AddProjectService = call.json()?;
     let project = find(&call).await?;
+    let input: AddProjectService = call.json()?;
     let app = changeable_app(
         &call,
         input.service_type,
@@ -78,12 +79,12 @@ pub async fn add_service(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn remove_service(call: Call) -> Result<Answer, ApiError> {
+    let project = find(&call).await?;
     let kind =
         call.query.text("service_type").ok_or_else(|| ApiError::invalid("service_type", "it is missing"))?;
     let kind = serde_json::from_value(kind.into()).map_err(|_| {
         ApiError::invalid("service_type", "it must be app, database, pipeline or object-storage")
     })?;
-    let project = find(&call).await?;
     let app = changeable_app(&call, kind, AppId::from_uuid(call.path.get("service_id")))?;
     call.store().remove_from_project(project.id, app).await?;
     Answer::message("The service is in no project now.")

@@ -1,1 +1,18 @@
+//! The API over a real store: every answer is held against `api/openapi-v3.yaml`.
+
+mod api_keys;
+mod applications;
 mod contract;
+mod deployments;
+mod double;
+mod env_vars;
+mod every_operation;
+mod http_rules;
+mod images;
+mod logs;
+mod matrix;
+mod processes;
+mod projects;
+mod server;
+mod serving;
+mod setup;

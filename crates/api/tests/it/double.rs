@@ -1,0 +1,296 @@
+//! The deployment side of the tests: records go to the real store, nothing runs.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use api::platform::{
+    DeployRequest, ImageProblem, InspectedPlatform, Inspection, LayerProgress, LayerState, LogQuery,
+    Platform, PlatformError, Progress, RuntimeLine,
+};
+use async_trait::async_trait;
+use model::deployment::State;
+use model::image::{Digest, ExposedPort, ImageConfig, Platform as ImagePlatform, Reference};
+use model::log::{LogLine, Stream};
+use model::{
+    App, AppId, AppName, Command, CompanyId, CredentialId, Deployment, DeploymentId, Failure, FailureCode,
+    Limits, Phase, Probe, Release, ReleaseId, Timestamp, Trigger,
+};
+use store::{Store, StoreError};
+
+pub struct Double {
+    store: Store,
+    /// What the applications printed.
+    pub lines: Mutex<Vec<(Timestamp, Stream, String)>>,
+    /// What was asked to be deployed.
+    pub requests: Mutex<Vec<DeployRequest>>,
+}
+
+impl Double {
+    pub fn new(store: Store) -> Self {
+        Self { store, lines: Mutex::default(), requests: Mutex::default() }
+    }
+
+    /// Brings a deployment to where it serves.
+    pub async fn finish(&self, company: CompanyId, app: AppId, id: DeploymentId) {
+        let rows = self.store.company(company);
+        let now = Timestamp::now();
+        let mut record = rows.deployment(app, id).await.expect("a deployment");
+        record.started_at = Some(now);
+        record.state = State::Resolving;
+        rows.save_deployment(&record).await.expect("saved");
+        let release = release(&record);
+        rows.resolved(id, &release).await.expect("resolved");
+        let mut record = rows.deployment(app, id).await.expect("a deployment");
+        record.state = State::Switching { address: "10.0.0.2:80".parse().expect("an address") };
+        rows.save_deployment(&record).await.expect("saved");
+        rows.switch(id).await.expect("switched");
+        let mut record = rows.deployment(app, id).await.expect("a deployment");
+        record.state = State::Done;
+        record.finished_at = Some(now);
+        rows.save_deployment(&record).await.expect("saved");
+    }
+
+    /// Puts a deployment into a state.
+    pub async fn put(&self, company: CompanyId, app: AppId, id: DeploymentId, state: State) {
+        let rows = self.store.company(company);
+        let mut record = rows.deployment(app, id).await.expect("a deployment");
+        record.started_at = Some(Timestamp::now());
+        record.finished_at = state.is_final().then(Timestamp::now);
+        record.state = state;
+        rows.save_deployment(&record).await.expect("saved");
+    }
+
+    async fn app(&self, company: CompanyId, app: AppId) -> Result<App, PlatformError> {
+        self.store.company(company).app(app).await.map_err(explain)
+    }
+
+    async fn enqueue(
+        &self,
+        app: &App,
+        reference: String,
+        trigger: Trigger,
+    ) -> Result<Deployment, PlatformError> {
+        let now = Timestamp::now();
+        let record = Deployment {
+            id: DeploymentId::new(),
+            app: app.id,
+            company: app.company,
+            trigger,
+            reference,
+            digest: None,
+            release: None,
+            state: State::Waiting,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            updated_at: now,
+        };
+        self.store.company(app.company).enqueue(&record).await.map_err(explain)?;
+        Ok(record)
+    }
+}
+
+/// A failure for a deployment to end with.
+pub fn failure() -> Failure {
+    Failure {
+        exit_code: Some(3),
+        log_tail: vec!["cannot open /data".into()],
+        ..Failure::new(
+            Phase::Start,
+            FailureCode::ExitedEarly,
+            "The container ended with 3.",
+            Some("Read its log."),
+        )
+    }
+}
+
+pub fn digest(byte: u8) -> Digest {
+    Digest::from_sha256([byte; 32])
+}
+
+fn release(record: &Deployment) -> Release {
+    Release {
+        id: ReleaseId::new(),
+        app: record.app,
+        company: record.company,
+        reference: record.reference.clone(),
+        digest: digest(1),
+        manifest: digest(2),
+        config: ImageConfig::default(),
+        env: Vec::new(),
+        command: Command::Image,
+        port: 8080,
+        probe: Probe::DEFAULT,
+        limits: Limits { memory_mb: 512, cpu_millis: 500, pids: 512 },
+        created_at: Timestamp::now(),
+    }
+}
+
+fn explain(error: StoreError) -> PlatformError {
+    match error {
+        StoreError::NotFound => PlatformError::NotFound("application"),
+        StoreError::DeploymentInProgress => PlatformError::DeploymentInProgress,
+        other => PlatformError::Internal(Box::new(other)),
+    }
+}
+
+fn problem(code: FailureCode) -> PlatformError {
+    PlatformError::Image(Box::new(ImageProblem {
+        code,
+        message: format!("The image cannot be used: {}.", code.as_str()),
+        hint: Some("Look at it.".into()),
+        platforms: vec!["linux/arm64".into()],
+        retry_after: (code == FailureCode::RateLimited).then(|| Duration::from_millis(90_500)),
+    }))
+}
+
+#[async_trait]
+impl Platform for Double {
+    async fn deploy(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        request: DeployRequest,
+    ) -> Result<Deployment, PlatformError> {
+        let app = self.app(company, app).await?;
+        self.requests.lock().expect("the list").push(request.clone());
+        let reference = request.image.unwrap_or_else(|| app.source.image_reference().to_owned());
+        self.enqueue(&app, reference, request.trigger).await
+    }
+
+    async fn rollback(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        to: Option<DeploymentId>,
+    ) -> Result<Deployment, PlatformError> {
+        let app = self.app(company, app).await?;
+        let rows = self.store.company(company);
+        let target = match to {
+            Some(id) => Some(rows.deployment(app.id, id).await.map_err(explain)?),
+            None => rows.last_successful(app.id, app.serving).await.map_err(explain)?,
+        };
+        let target = target.ok_or(PlatformError::NoSuccessfulDeployment)?;
+        self.enqueue(&app, target.reference, Trigger::RollbackDeployment).await
+    }
+
+    async fn cancel(&self, company: CompanyId, app: AppId, id: DeploymentId) -> Result<(), PlatformError> {
+        let record = self.store.company(company).deployment(app, id).await.map_err(explain)?;
+        match record.state {
+            State::Waiting => self.put(company, app, id, State::Skipped).await,
+            state if state.is_final() => return Err(PlatformError::DeploymentFinished),
+            _ => {
+                let failure = Failure { code: FailureCode::Cancelled, ..failure() };
+                self.put(company, app, id, State::Failed { failure }).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn suspend(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError> {
+        self.store.company(company).set_suspended(app, true).await.map_err(explain)
+    }
+
+    async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError> {
+        self.store.company(company).set_suspended(app, false).await.map_err(explain)
+    }
+
+    async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError> {
+        self.store.company(company).delete_app(app).await.map_err(explain)
+    }
+
+    /// The last part of the repository says what is wrong with the image.
+    async fn inspect(
+        &self,
+        _company: CompanyId,
+        reference: &Reference,
+        credential: Option<CredentialId>,
+    ) -> Result<Inspection, PlatformError> {
+        use FailureCode as C;
+        if credential.is_some() {
+            return Err(PlatformError::NotFound("registry credential"));
+        }
+        let codes = [
+            C::CredentialHostMismatch,
+            C::RegistryUnreachable,
+            C::RegistryTlsInvalid,
+            C::RegistryTimeout,
+            C::RegistryError,
+            C::RateLimited,
+            C::CredentialRejected,
+            C::RegistryUnauthorized,
+            C::ImageAccessDenied,
+            C::ImageNotFound,
+            C::TagNotFound,
+            C::DigestNotFound,
+            C::ManifestInvalid,
+            C::ManifestUnsupported,
+            C::ConfigInvalid,
+            C::PlatformMissing,
+        ];
+        match reference.repository() {
+            "panics" => panic!("canary-in-a-panic"),
+            "broken" => Err(PlatformError::Internal("canary-in-an-error".into())),
+            "hangs" => std::future::pending().await,
+            name => match codes.into_iter().find(|code| code.as_str() == name) {
+                Some(code) => Err(problem(code)),
+                None => Ok(inspection()),
+            },
+        }
+    }
+
+    async fn runtime_logs(
+        &self,
+        company: CompanyId,
+        app: AppId,
+        query: &LogQuery,
+    ) -> Result<Vec<RuntimeLine>, PlatformError> {
+        let app = self.app(company, app).await?;
+        let Some(deployment) = app.serving else { return Ok(Vec::new()) };
+        let lines = self.lines.lock().expect("the list");
+        let is_asked = |line: &&(Timestamp, Stream, String)| line.0 >= query.from && line.0 <= query.to;
+        let mut asked: Vec<_> = lines
+            .iter()
+            .filter(is_asked)
+            .map(|(at, stream, text)| RuntimeLine {
+                deployment,
+                process: None,
+                line: LogLine { at: *at, stream: *stream, text: text.clone() },
+            })
+            .collect();
+        Ok(asked.split_off(asked.len().saturating_sub(query.limit)))
+    }
+
+    fn progress(&self, _deployment: DeploymentId) -> Option<Progress> {
+        let layer = LayerProgress { digest: digest(7), done: 10, total: 20, state: LayerState::Pulling };
+        Some(Progress { layers: vec![layer] })
+    }
+
+    fn url(&self, app: &AppName) -> String {
+        format!("http://{app}.localhost:8080/")
+    }
+}
+
+fn inspection() -> Inspection {
+    let platform = |architecture: &str, variant: Option<&str>| ImagePlatform {
+        os: "linux".into(),
+        architecture: architecture.into(),
+        variant: variant.map(str::to_owned),
+    };
+    let entry = |platform, byte| InspectedPlatform { platform, manifest: digest(byte), size: None };
+    Inspection {
+        digest: digest(3),
+        media_type: "application/vnd.oci.image.index.v1+json".into(),
+        platforms: vec![entry(platform("arm64", Some("v8")), 4), entry(platform("amd64", None), 5)],
+        manifest: digest(5),
+        config: ImageConfig {
+            env: vec![("PATH".into(), "/bin".into()), ("SECRET".into(), "canary-in-an-image".into())],
+            entrypoint: vec!["/bin/server".into()],
+            exposed_ports: vec![ExposedPort { port: 80, protocol: "tcp".into() }],
+            labels: [("org.opencontainers.image.licenses".to_owned(), "MIT OR Apache-2.0".to_owned())].into(),
+            created: Some("2026-01-01T00:00:00Z".into()),
+            ..ImageConfig::default()
+        },
+        size: 1234,
+    }
+}
