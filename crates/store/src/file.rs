@@ -20,8 +20,8 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(content)?;
         file.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        sync_folder_of(path)
+        drop(file);
+        rename(&beside, path)
     };
     write().map_err(failed("writing", path))
 }
@@ -39,6 +39,11 @@ pub fn make_private(path: &Path) -> Result<()> {
     make().map_err(failed("opening", path))
 }
 
+/// Renames a file that is synced already.
+pub fn put_in_place(beside: &Path, path: &Path) -> Result<()> {
+    rename(beside, path).map_err(failed("writing", path))
+}
+
 /// Removes a file; one that is not there is fine.
 pub fn remove(path: &Path) -> Result<()> {
     remove_if_there(path).map_err(failed("removing", path))
@@ -48,6 +53,11 @@ pub fn remove(path: &Path) -> Result<()> {
 pub fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::File { action, path, source }
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    sync_folder_of(to)
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -3,20 +3,22 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags};
 
 use crate::key::Key;
 use crate::query::Query;
 use crate::seal::{Place, Sealed, Vault};
 use crate::writer::in_transaction;
-use crate::{KeyProblem, Result, StoreError, file};
+use crate::{KeyProblem, Result, StoreError, file, migrate};
 
 /// Time that another process, such as a backup, may hold the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
 const KEY_CHECK: &str = "this is the key";
+const KEY_PLACE: Place<'static> =
+    Place { table: "installation", column: "value", row: "key_check", company: None };
 
-/// Opens the connection that writes, and makes the file when there is none.
+/// Opens the connection that writes, and makes an empty file when there is none.
 pub fn writer(path: &Path) -> Result<Connection> {
     file::make_private(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -61,36 +63,37 @@ fn check_pages(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Refuses a key that is not this database's. A new database is given the key for life.
-pub fn check_key(connection: &mut Connection, key: &Key, key_path: &Path) -> Result<Vault> {
-    let vault = Vault::new(key);
-    let place = Place { table: "installation", column: "value", row: "key_check", company: None };
-    let known: Option<String> = connection.maybe(
-        "SELECT CAST(value AS TEXT) FROM installation WHERE name = 'key_id'",
-        [],
-        |row| Ok(row.get(0)?),
-    )?;
-    let Some(expected) = known else {
-        let has_rows =
-            connection.one("SELECT EXISTS (SELECT 1 FROM companies)", [], |row| Ok(row.get(0)?))?;
-        if has_rows {
-            return Err(StoreError::Damaged("the name of its key is gone".to_owned()));
-        }
-        let check = vault.seal(&place, KEY_CHECK.as_bytes())?;
-        in_transaction(connection, |transaction| {
-            transaction.change("INSERT INTO installation (name, value) VALUES ('key_check', ?1)", [check])?;
-            let id = key.id().into_bytes();
-            transaction.change("INSERT INTO installation (name, value) VALUES ('key_id', ?1)", params![id])
-        })?;
-        return Ok(vault);
-    };
+/// Makes a whole database under another name and gives it its key for life, then puts it in place: a database is
+/// there as a whole or not at all, so an empty file is damage and no beginning.
+pub fn make_database(path: &Path, key: &Key) -> Result<()> {
+    let beside = path.with_extension("db-new");
+    for left_over in ["db-new", "db-new-wal", "db-new-shm"] {
+        file::remove(&path.with_extension(left_over))?;
+    }
+    let mut connection = writer(&beside)?;
+    migrate::migrate(&mut connection)?;
+    let check = Vault::new(key).seal(&KEY_PLACE, KEY_CHECK.as_bytes())?;
+    in_transaction(&mut connection, |db| {
+        db.change_one("INSERT INTO installation (name, value) VALUES ('key_check', ?1)", [check])?;
+        db.change_one("INSERT INTO installation (name, value) VALUES ('key_id', ?1)", [key.id().into_bytes()])
+    })?;
+    // Closing moves everything from the log into the file.
+    connection.close().map_err(|(_, error)| error)?;
+    file::put_in_place(&beside, path)
+}
+
+/// Refuses a key that is not this database's.
+pub fn check_key(connection: &Connection, key: &Key, key_path: &Path) -> Result<Vault> {
+    let sql = "SELECT CAST(value AS TEXT) FROM installation WHERE name = 'key_id'";
+    let expected: Option<String> = connection.maybe(sql, [], |row| Ok(row.get(0)?))?;
+    let expected = expected.ok_or_else(|| StoreError::Damaged("the name of its key is gone".to_owned()))?;
     if key.id() != expected {
         let problem = KeyProblem::Wrong { found: key.id(), expected };
         return Err(StoreError::Key { path: key_path.to_owned(), problem });
     }
-    let check: Sealed =
-        connection
-            .one("SELECT value FROM installation WHERE name = 'key_check'", [], |row| Ok(row.get(0)?))?;
-    vault.open(&place, &check)?;
+    let vault = Vault::new(key);
+    let sql = "SELECT value FROM installation WHERE name = 'key_check'";
+    let check: Sealed = connection.one(sql, [], |row| Ok(row.get(0)?))?;
+    vault.open(&KEY_PLACE, &check)?;
     Ok(vault)
 }

@@ -24,8 +24,10 @@ pub struct Store {
 }
 
 struct Inner {
-    writer: Writer,
+    /// Before the writer, so that they are closed when it closes: the last connection that can write clears the
+    /// log away.
     readers: Readers,
+    writer: Writer,
     vault: Arc<Vault>,
     token_file: TokenFile,
 }
@@ -38,18 +40,22 @@ impl Store {
     pub fn open(data_dir: &Path) -> Result<Store> {
         file::make_folder(data_dir)?;
         let (database, key_path) = (data_dir.join(DATABASE), data_dir.join(KEY));
-        // The key is on the disk before the database is, so a database without a key has lost it.
-        let is_new = std::fs::metadata(&database).map_or(true, |metadata| metadata.len() == 0);
-        let key = if is_new { Key::read_or_make(&key_path)? } else { Key::read(&key_path)? };
-
+        let key = if database.try_exists().map_err(file::failed("looking for", &database))? {
+            Key::read(&key_path)?
+        } else {
+            // The key is on the disk before the database is, so a database without a key has lost it.
+            let key = Key::read_or_make(&key_path)?;
+            open::make_database(&database, &key)?;
+            key
+        };
         let mut connection = open::writer(&database)?;
         migrate::migrate(&mut connection)?;
-        let vault = Arc::new(open::check_key(&mut connection, &key, &key_path)?);
+        let vault = Arc::new(open::check_key(&connection, &key, &key_path)?);
         let token_file = TokenFile::of(data_dir);
         token_file.match_up(&mut connection)?;
 
         let writer = Writer::start(connection).map_err(file::failed("starting the writer of", &database))?;
-        let inner = Inner { writer, readers: Readers::new(database), vault, token_file };
+        let inner = Inner { readers: Readers::new(database), writer, vault, token_file };
         Ok(Store { inner: Arc::new(inner) })
     }
 

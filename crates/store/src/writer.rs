@@ -72,3 +72,40 @@ fn work(mut connection: Connection, queue: &mpsc::Receiver<Job>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_that_panics_is_undone_and_the_next_one_works() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE a (x INTEGER) STRICT").unwrap();
+        let writer = Writer::start(connection).unwrap();
+        let broken = writer.run(|db| -> Result<()> {
+            db.execute("INSERT INTO a VALUES (1)", [])?;
+            panic!("a fault in a change")
+        });
+        assert!(matches!(broken.await, Err(StoreError::Closed)));
+        let rows =
+            writer.run(|db| Ok(db.query_row("SELECT count(*) FROM a", [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(rows.await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_and_changes_nothing() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE a (x BLOB) STRICT").unwrap();
+        connection.pragma_update(None, "max_page_count", 4).unwrap();
+        let writer = Writer::start(connection).unwrap();
+        let full = writer.run(|db| {
+            db.execute("INSERT INTO a VALUES (zeroblob(10))", [])?;
+            db.execute("INSERT INTO a VALUES (zeroblob(1000000))", [])?;
+            Ok(())
+        });
+        assert!(matches!(full.await, Err(StoreError::DiskFull)));
+        let rows =
+            writer.run(|db| Ok(db.query_row("SELECT count(*) FROM a", [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(rows.await.unwrap(), 0);
+    }
+}
