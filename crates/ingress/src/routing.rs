@@ -86,6 +86,11 @@ impl Router {
         self.live.read().unwrap_or_else(PoisonError::into_inner).table.version
     }
 
+    /// The table in force, without what belongs to a deployment under way.
+    pub(crate) fn lasting(&self) -> RouteTable {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).table.lasting()
+    }
+
     /// Waits until nothing is in flight for a backend; gives what is left at the deadline.
     pub(crate) async fn drain(&self, backend: &str, deadline: Duration) -> u64 {
         let load = self.live.read().unwrap_or_else(PoisonError::into_inner).loads.get(backend).cloned();

@@ -26,12 +26,10 @@ pub(crate) fn load(folder: &Path) -> RouteTable {
 
 /// Saves a table, whole or not at all. Candidates belong to a deployment under way and are left out.
 pub(crate) fn save(folder: &Path, table: &RouteTable) -> io::Result<()> {
-    let lasting =
-        RouteTable { version: table.version, routes: table.routes.clone(), candidates: Default::default() };
     let unfinished = folder.join("routes.json.new");
     let mut file =
         OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
-    file.write_all(&serde_json::to_vec(&lasting)?)?;
+    file.write_all(&serde_json::to_vec(&table.lasting())?)?;
     file.sync_all()?;
     fs::rename(&unfinished, folder.join(FILE))?;
     File::open(folder)?.sync_all()

@@ -53,6 +53,11 @@ pub enum RouteState {
 }
 
 impl RouteTable {
+    /// The table without candidates, which belong to a deployment under way.
+    pub(crate) fn lasting(&self) -> Self {
+        Self { version: self.version, routes: self.routes.clone(), candidates: BTreeMap::new() }
+    }
+
     /// Every backend that a request can reach, candidates included.
     pub(crate) fn backends(&self) -> impl Iterator<Item = &Backend> {
         self.routes.values().flat_map(|route| &route.backends).chain(self.candidates.values())

@@ -112,7 +112,8 @@ async fn a_second_control_plane_finds_it_and_it_outlives_both() {
     let place = Place::new();
     let first = place.client().await;
     let hello = first.hello().await.unwrap();
-    first.publish(&table(named("a").await)).await.unwrap();
+    let table = table(named("a").await);
+    first.publish(&table).await.unwrap();
     drop(first);
     // A control plane that dies in the middle of a word.
     let mut dying = UnixStream::connect(&place.config.control).await.unwrap();
@@ -122,6 +123,7 @@ async fn a_second_control_plane_finds_it_and_it_outlives_both() {
     let second = place.client().await;
     let found = second.hello().await.unwrap();
     assert_eq!((found.pid, found.routes), (hello.pid, 7));
+    assert_eq!(second.routes().await.unwrap(), table);
     assert!(!second.ensure().await.unwrap(), "it is not started twice");
     assert!(get(hello.http).await.ends_with("a "));
 }
@@ -160,6 +162,7 @@ async fn a_killed_ingress_serves_its_saved_routes_once_it_is_started_again() {
     let after = client.hello().await.unwrap();
     assert_ne!(after.pid, before.pid);
     assert_eq!(after.routes, 7);
+    assert_eq!(client.routes().await.unwrap(), table(address));
     assert!(get(after.http).await.ends_with("a "));
     let saved = fs::read_to_string(place.config.state.join("routes.json")).unwrap();
     assert!(!saved.contains("token"), "{saved}");

@@ -81,6 +81,15 @@ impl Client {
         }
     }
 
+    /// The table in force, without candidates: what a control plane that was started again begins with, so that
+    /// its first publication takes no application off the air.
+    pub async fn routes(&self) -> Result<RouteTable, IngressError> {
+        match self.ask("routes", &Ask::Routes, ANSWER_TIMEOUT).await? {
+            Reply::Routes { table } => Ok(table),
+            other => Err(unexpected("routes", other)),
+        }
+    }
+
     /// Replaces all routes at once. When it returns, every new request follows the new table, and every
     /// earlier one is counted as in flight for its backend.
     pub async fn publish(&self, table: &RouteTable) -> Result<(), IngressError> {

@@ -20,6 +20,7 @@ const MAX_LINE: u64 = 16 << 20;
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub(crate) enum Ask {
     Hello,
+    Routes,
     Publish { table: RouteTable },
     Drain { backend: String, deadline_ms: u64 },
     Shutdown,
@@ -30,6 +31,10 @@ pub(crate) enum Ask {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub(crate) enum Reply {
     Hello(Hello),
+    /// The table in force, without its candidates.
+    Routes {
+        table: RouteTable,
+    },
     /// `problem` says why the table, which is in force, could not be saved for the next start.
     Published {
         problem: Option<String>,

@@ -95,6 +95,7 @@ impl Control {
     async fn answer(&self, ask: Ask) -> Reply {
         match ask {
             Ask::Hello => Reply::Hello(Hello { routes: self.proxy.router.version(), ..self.hello.clone() }),
+            Ask::Routes => Reply::Routes { table: self.proxy.router.lasting() },
             Ask::Publish { table } => self.publish(table).await,
             Ask::Drain { backend, deadline_ms } => {
                 let left = self.proxy.router.drain(&backend, Duration::from_millis(deadline_ms)).await;
