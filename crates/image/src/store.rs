@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::Phase;
 use model::image::{DiffId, Digest, Reference, RootFs};
 
@@ -170,10 +170,12 @@ impl Inner {
     ) -> Result<(), Cause> {
         progress.begin(layers.iter().map(|layer| (layer.digest.clone(), layer.size)));
         let tools = Tools { config: &self.config, folders: &self.folders, locks: &self.locks };
-        let work = layers
+        // Boxed and listed, because the compiler cannot prove of the lazy chain that it may move between threads.
+        let work: Vec<_> = layers
             .iter()
             .enumerate()
-            .map(|(index, layer)| layer::bring(tools, origin, layer, progress, index));
+            .map(|(index, layer)| layer::bring(tools, origin, layer, progress, index).boxed())
+            .collect();
         stream::iter(work)
             .buffer_unordered(self.config.parallel_layers.max(1))
             .try_collect::<Vec<()>>()
