@@ -20,7 +20,7 @@ use std::thread;
 use nix::sys::signal::{SigSet, Signal};
 
 fn main() -> ExitCode {
-    if let Some(code) = env::var("HELLO_EXIT").ok().and_then(|code| code.parse().ok()) {
+    if let Some(code) = env::var("HELLO_EXIT").ok().and_then(|code| code.parse::<u8>().ok()) {
         log(&format!("ending with code {code}, as HELLO_EXIT asks"));
         return ExitCode::from(code);
     }
