@@ -1,0 +1,151 @@
+//! A registry that misbehaves, differently for each repository, and remembers every request it got.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use http::HeaderMap;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::bad_answers;
+use crate::image::Built;
+
+/// What goes wrong in a repository.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// Every answer with a blob ends, with an error, after this many bytes. With `has_ranges` the rest can be
+    /// asked for; without, every answer starts at 0, and only the first `times` are cut.
+    Cut { after: usize, has_ranges: bool, times: usize },
+    /// Every range is answered with another one.
+    WrongRange { after: usize },
+    /// One bit of each layer is flipped, the first `times` times.
+    WrongBytes { times: usize },
+    /// A layer has more bytes than its descriptor says.
+    TooLong,
+    /// The header says another digest than the manifest has.
+    WrongDigestHeader,
+    /// What is asked for by digest is answered with other bytes.
+    WrongManifest,
+    /// As Docker Hub: 401 with a Bearer challenge; a token for everybody at `/token`, or for this login only.
+    Token { login: Option<(String, String)> },
+    /// A challenge as given.
+    Challenge(String),
+    /// This status, the first `times` times, with a `Retry-After` when there is one.
+    Status { status: u16, times: usize, retry_after: Option<String> },
+    /// 404 with this code of the distribution spec.
+    NotFound { code: String },
+    /// 307 to this address for each blob; `{digest}` in it is replaced.
+    RedirectBlobs(String),
+    /// Blobs are not there.
+    NoBlobs,
+    /// The head of an answer never comes.
+    Silent,
+}
+
+/// A request that was made.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    pub headers: HeaderMap,
+}
+
+/// The registry. Dropped, it stops.
+#[derive(Debug)]
+pub struct Bad {
+    address: SocketAddr,
+    state: Shared,
+    server: JoinHandle<()>,
+}
+
+/// What the handlers see.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub address: SocketAddr,
+    pub inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    pub repositories: HashMap<String, Repository>,
+    pub seen: Vec<Seen>,
+}
+
+#[derive(Debug)]
+pub(super) struct Repository {
+    pub fault: Fault,
+    /// Tag or digest to media type and document.
+    pub manifests: HashMap<String, (String, Vec<u8>)>,
+    pub blobs: HashMap<String, Vec<u8>>,
+    /// How often the fault has struck.
+    pub struck: usize,
+}
+
+impl Bad {
+    /// Starts an empty one on a free port of 127.0.0.1.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let state = Shared { address, inner: Arc::default() };
+        let router = bad_answers::router(state.clone());
+        let server = tokio::spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { address, state, server })
+    }
+
+    /// `127.0.0.1:PORT`, as it stands in a reference.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Puts an image into a repository, under the tag `1`.
+    pub fn serve(&self, repository: &str, image: &Built, fault: Fault) {
+        let mut manifests: HashMap<String, (String, Vec<u8>)> = HashMap::new();
+        for (media_type, document) in &image.manifests {
+            manifests.insert(crate::image::digest(document), (media_type.clone(), document.clone()));
+        }
+        for name in ["1", &image.digest] {
+            manifests.insert(name.to_owned(), (image.media_type.clone(), image.document.clone()));
+        }
+        let blobs = image.blobs.iter().map(|blob| (crate::image::digest(blob), blob.clone())).collect();
+        let repository_state = Repository { fault, manifests, blobs, struck: 0 };
+        self.state.lock().repositories.insert(repository.to_owned(), repository_state);
+    }
+
+    /// Every request so far, oldest first.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state.lock().seen.clone()
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget(&self) {
+        self.state.lock().seen.clear();
+    }
+}
+
+impl Drop for Bad {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Repository {
+    /// Whether the fault strikes once more, out of `times`.
+    pub fn strikes(&mut self, times: usize) -> bool {
+        let does = self.struck < times;
+        self.struck += usize::from(does);
+        does
+    }
+}

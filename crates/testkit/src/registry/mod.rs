@@ -1,0 +1,8 @@
+//! Registries: a good one, Debian's own, and a bad one with a fault for each repository.
+
+mod bad;
+mod bad_answers;
+mod good;
+
+pub use bad::{Bad, Fault, Seen};
+pub use good::Good;
