@@ -16,7 +16,7 @@ pub struct ThisMachine;
 
 impl Local for ThisMachine {
     fn checks(&self, data: &Path) -> Vec<Check> {
-        let mut checks = vec![root(), room(data)];
+        let mut checks = vec![room(data)];
         checks.extend(containers());
         checks
     }
@@ -31,12 +31,6 @@ impl Local for ThisMachine {
 
 fn check(name: &str, ok: bool, detail: String, hint: &str) -> Check {
     Check { name: name.to_owned(), ok, detail, hint: (!ok).then(|| hint.to_owned()) }
-}
-
-fn root() -> Check {
-    let uid = nix::unistd::geteuid();
-    let detail = if uid.is_root() { "root".to_owned() } else { format!("user {uid}") };
-    check("user", uid.is_root(), detail, "`darsena serve` needs root; run it and this check with sudo")
 }
 
 /// Room on the disk of the data folder, or of the first of its parents that exists.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use model::deployment::{Event, State};
 use model::{AppId, CompanyId, Deployment, DeploymentId, Timestamp};
+use store::StoreError;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

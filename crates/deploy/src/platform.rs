@@ -205,8 +205,7 @@ impl Platform {
                 deployment.state = next;
                 deployment.updated_at = now;
                 deployment.finished_at = deployment.state.is_final().then_some(now);
-                let saved = self.inner.store.company(company).save_deployment(&deployment).await;
-                saved.map_err(DeployError::Store)
+                self.inner.store.company(company).save_deployment(&deployment).await.map_err(from_store)
             }
         }
     }

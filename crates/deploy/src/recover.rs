@@ -18,6 +18,9 @@ impl Platform {
         let serving = self.store().instance().serving().await?;
         let unfinished = self.store().instance().unfinished().await?;
 
+        if let Err(error) = self.routes().adopt(serving.iter().map(|(app, ..)| &app.name)).await {
+            tracing::error!(%error, "the routes in force are not known; each application is routed anew");
+        }
         let mut wanted = BTreeSet::new();
         for (app, deployment, _) in &serving {
             if app.is_suspended {

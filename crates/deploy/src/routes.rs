@@ -1,6 +1,6 @@
 //! The route table as the control plane holds it, and its way to the ingress.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -19,8 +19,17 @@ pub struct Routes {
 impl Routes {
     /// An empty table; nothing is published before the first change.
     pub fn new(client: Arc<Client>, domain: String) -> Self {
-        let table = RouteTable { version: 0, routes: BTreeMap::new(), candidates: BTreeMap::new() };
-        Self { client, domain, table: Mutex::new(table) }
+        Self { client, domain, table: Mutex::default() }
+    }
+
+    /// Begins with the table that the ingress serves now, less the hosts of applications that are gone: what
+    /// an earlier control plane routed keeps its route until its container is looked at.
+    pub async fn adopt(&self, apps: impl Iterator<Item = &AppName>) -> Result<(), IngressError> {
+        let hosts: BTreeSet<_> = apps.map(|app| self.host(app)).collect();
+        let mut served = self.client.routes().await?;
+        served.routes.retain(|host, _| hosts.contains(host));
+        *self.table.lock().await = served;
+        self.publish().await
     }
 
     /// The host that an application is reached at.
