@@ -2,26 +2,31 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
-use tokio::process::Command;
-
-use super::LocalEngine;
-use super::{firewall, host};
+use super::Local;
+use super::{firewall, host, runtime};
 use crate::Check;
 use crate::cgroup::{self, Hierarchy};
 
 /// The oldest kernel that this is made for, that of Debian 12.
 const KERNEL: (u32, u32) = (6, 1);
-const PATIENCE: Duration = Duration::from_secs(10);
 
-impl LocalEngine {
+impl Local {
+    async fn check_runtime(&self) -> Check {
+        let found = match self.runtime_path() {
+            Ok(path) => runtime::look_at(&path).await.map(|version| format!("{}: {version}", path.display())),
+            Err(error) => Err(error),
+        };
+        let ok = found.is_ok();
+        let detail = found.unwrap_or_else(|error| error.to_string());
+        result("runtime", ok, detail, "install it: apt install runc")
+    }
+
     /// See [`Engine::check`](crate::Engine::check).
     pub(super) async fn check_machine(&self) -> Vec<Check> {
         let hierarchies = cgroup::hierarchies().unwrap_or_default();
         let mut checks = vec![check_root(), check_kernel(), check_overlay()];
-        checks.push(check_runtime(self.runtime().ok()).await);
+        checks.push(self.check_runtime().await);
         checks.push(check_nft(firewall::find_nft()).await);
         checks.extend(check_cgroups(&hierarchies));
         checks.push(check_forwarding());
@@ -65,44 +70,16 @@ fn check_overlay() -> Check {
     result("overlayfs", is_known || module.is_dir(), detail, "use a kernel with overlayfs")
 }
 
-async fn check_runtime(runtime: Option<PathBuf>) -> Check {
-    let hint = "install it: apt install runc";
-    let Some(runtime) = runtime else { return result("runtime", false, "runc was not found", hint) };
-    match version_of(&runtime, "--version").await {
-        Ok(version) => result("runtime", true, format!("{}: {version}", runtime.display()), hint),
-        Err(why) => result("runtime", false, format!("{} does not run: {why}", runtime.display()), hint),
-    }
-}
-
 async fn check_nft(nft: Option<PathBuf>) -> Check {
     let hint = "install it: apt install nftables";
     let Some(nft) = nft else { return result("nft", false, "nft was not found", hint) };
     // Listing needs the kernel's part as well.
-    match version_of(&nft, "--version").await {
+    match runtime::output(&nft, "--version").await {
         Ok(version) => match firewall::check(&nft).await {
-            Ok(()) => result("nft", true, format!("{}: {version}", nft.display()), hint),
+            Ok(()) => result("nft", true, format!("{}: {}", nft.display(), version.trim()), hint),
             Err(error) => result("nft", false, error.to_string(), "use a kernel with nf_tables"),
         },
         Err(why) => result("nft", false, format!("{} does not run: {why}", nft.display()), hint),
-    }
-}
-
-/// The first line of what a program says of itself.
-async fn version_of(program: &Path, arg: &str) -> Result<String, String> {
-    let run = Command::new(program)
-        .arg(arg)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    match tokio::time::timeout(PATIENCE, run).await {
-        Err(_) => Err("it did not end in time".to_owned()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Ok(Ok(output)) if !output.status.success() => Err(output.status.to_string()),
-        Ok(Ok(output)) => {
-            Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
-        }
     }
 }
 

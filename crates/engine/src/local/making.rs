@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
 
 use super::subnet::Link;
-use super::{LocalEngine, firewall, host, network};
+use super::{Local, firewall, host, network};
 use crate::error::Doing;
 use crate::folders::{RunFolder, make_private, write_whole};
 use crate::shim::protocol::{Orders, Report};
@@ -18,11 +18,11 @@ use crate::{ContainerSpec, EngineError, Refusal};
 /// How long a supervisor may take for one step, on a machine whose disk is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-impl LocalEngine {
+impl Local {
     /// Nothing of the container may exist but its logs. Leaves everything in place when it fails.
     pub(super) async fn make(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
         check(spec)?;
-        let runtime = self.runtime()?;
+        let runtime = self.runtime().await?;
         let nft = self.nft()?;
         let subnet = self.subnet().await?;
         let run = self.places.run_of(&spec.id);

@@ -23,9 +23,7 @@ impl Talk {
     pub async fn connect(run: &RunFolder) -> Result<Option<Self>, EngineError> {
         match Self::try_connect(run).await {
             Ok(stream) => Ok(Some(Self { stream: BufReader::new(stream) })),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                Ok(None)
-            }
+            Err(error) if is_nobody(&error) => Ok(None),
             Err(error) => Err(EngineError::host("connecting to the container's supervisor", error)),
         }
     }
@@ -76,6 +74,11 @@ impl Talk {
     pub fn supervisor(&self) -> Option<i32> {
         self.stream.get_ref().peer_cred().ok()?.pid()
     }
+}
+
+/// A connection to a process that is just ending is reset.
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
 }
 
 /// The end of a process shows as one of these when it had not read everything.

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use super::clear::remove_tree;
 use super::subnet::Link;
 use super::talk::Talk;
-use super::{LocalEngine, firewall, host, network};
+use super::{Local, firewall, host, network};
 use crate::EngineError;
 use crate::cgroup::Cgroup;
 use crate::folders::{DataFolder, RunFolder, read_json};
@@ -28,7 +28,7 @@ pub(super) enum Logs {
     Remove,
 }
 
-impl LocalEngine {
+impl Local {
     /// Removes every trace. Goes on after a failure and gathers what could not be removed; the container's own
     /// folder then stays, so that another attempt finds it.
     pub(super) async fn unmake(&self, id: &ContainerId, logs: Logs) -> Result<(), EngineError> {

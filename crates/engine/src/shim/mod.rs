@@ -92,13 +92,24 @@ fn make(run: &RunFolder) -> Result<Supervisor, EngineError> {
     made
 }
 
-/// Signals and limits meant for the caller's terminal or unit are not for us.
+/// Nothing that belongs to the caller stays with us: no open file, no terminal, no folder.
 fn leave_the_caller() -> Result<(), EngineError> {
     let doing = || "leaving the caller's session".to_owned();
+    for fd in open_files().doing(doing)? {
+        // The listing's own descriptor is closed already.
+        let _ = nix::unistd::close(fd);
+    }
     nix::unistd::setsid().doing(doing)?;
     std::env::set_current_dir("/").doing(doing)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     nix::sys::prctl::set_child_subreaper(true).doing(doing)
+}
+
+/// Every descriptor but the standard ones, which the engine chose.
+fn open_files() -> std::io::Result<Vec<i32>> {
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
+    let entries: Vec<_> = std::fs::read_dir("/proc/self/fd")?.collect::<Result<_, _>>()?;
+    Ok(entries.into_iter().filter_map(number).filter(|fd| *fd > 2).collect())
 }
 
 /// One supervisor a container: the lock is held until this process ends.

@@ -12,9 +12,8 @@ use model::log::Stream;
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{PidfdFlags, WaitOptions, pidfd_open};
 
 use super::protocol::{Answer, Ask, Orders};
 use super::remove_traces;
@@ -99,7 +98,7 @@ impl Supervisor {
 
     /// Supervises until the container has ended and its traces are gone.
     pub fn run(mut self) {
-        let status = loop {
+        let code = loop {
             let ready = self.wait_for_something();
             for index in 0..self.outputs.len() {
                 if ready.outputs[index] {
@@ -118,7 +117,7 @@ impl Supervisor {
             }
             self.serve_clients(&ready.clients);
         };
-        self.end(status);
+        self.end(code);
     }
 
     fn wait_for_something(&self) -> Ready {
@@ -171,14 +170,13 @@ impl Supervisor {
         }
     }
 
-    /// Collects ended children; gives the status of the container's first process if it is among them.
-    fn reap(&mut self) -> Option<WaitStatus> {
+    /// Collects ended children; gives the exit code of the container's first process if it is among them.
+    fn reap(&mut self) -> Option<i32> {
         let mut end = None;
-        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            match status.pid() {
-                None => break,
-                Some(pid) if pid == self.init => end = Some(status),
-                Some(_) => {}
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if pid.as_raw_nonzero().get() == self.init.as_raw() {
+                let signal = || status.terminating_signal().map(|signal| 128 + signal);
+                end = Some(status.exit_status().or_else(signal).unwrap_or(255));
             }
         }
         end
@@ -243,10 +241,8 @@ impl Supervisor {
     fn begin_stop(&mut self, grace_ms: u64) {
         let grace_ms = if self.is_started { grace_ms } else { 0 };
         let kill_at = Instant::now() + Duration::from_millis(grace_ms);
-        if grace_ms > 0
-            && let Ok(signal) = Signal::try_from(self.orders.stop_signal)
-        {
-            let _ = kill(self.init, signal);
+        if grace_ms > 0 {
+            send_signal(self.init, self.orders.stop_signal);
         }
         match &mut self.stop {
             Some(stop) if stop.kill_at <= kill_at => {}
@@ -267,7 +263,7 @@ impl Supervisor {
         }
     }
 
-    fn end(mut self, status: WaitStatus) {
+    fn end(mut self, code: i32) {
         let deadline = Instant::now() + LAST_OUTPUT;
         while self.outputs.iter().any(Option::is_some) && Instant::now() < deadline {
             let mut fds: Vec<_> = self
@@ -281,7 +277,7 @@ impl Supervisor {
         }
         self.log.flush();
 
-        let exit = self.exit(status);
+        let exit = self.exit(code);
         if let Ok(text) = serde_json::to_vec(&exit) {
             let _ = write_whole(&self.run.exit(), &text);
         }
@@ -291,12 +287,7 @@ impl Supervisor {
         remove_traces(&self.run, &self.orders);
     }
 
-    fn exit(&self, status: WaitStatus) -> Exit {
-        let code = match status {
-            WaitStatus::Exited(_, code) => code,
-            WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
-            _ => 255,
-        };
+    fn exit(&self, code: i32) -> Exit {
         // A worker may have been killed long ago while the whole went on: then this end is another matter.
         let out_of_memory =
             code != 0 && Cgroup::of(&self.orders.cgroup).is_ok_and(|cgroup| cgroup.oom_kills() > 0);
@@ -306,6 +297,13 @@ impl Supervisor {
         });
         Exit { code, out_of_memory, at: Timestamp::now(), detail }
     }
+}
+
+/// Some images choose a real-time signal (34 to 64), for which the safe interfaces have no name.
+#[expect(unsafe_code, reason = "kill(2) reads no memory of ours")]
+fn send_signal(process: Pid, signal: i32) {
+    // SAFETY: the process is our child and not yet waited for, so the number cannot be another's.
+    unsafe { libc::kill(process.as_raw(), signal) };
 }
 
 struct Ready {

@@ -20,7 +20,7 @@ pub struct Bench {
     pub engine: LocalEngine,
     pub config: Config,
     folder: TempDir,
-    layers: u8,
+    layers: u16,
 }
 
 impl Bench {
@@ -198,8 +198,10 @@ fn cgroup_mounts(mountinfo: &str) -> Vec<PathBuf> {
     mountinfo.lines().filter(is_cgroup).filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
 }
 
-fn diff_id(number: u8) -> DiffId {
-    DiffId::new(Digest::from_sha256([number; 32]))
+fn diff_id(number: u16) -> DiffId {
+    let mut bytes = [0; 32];
+    bytes[..2].copy_from_slice(&number.to_be_bytes());
+    DiffId::new(Digest::from_sha256(bytes))
 }
 
 /// The program that runs in containers, compiled once for all tests.

@@ -52,7 +52,6 @@ async fn a_killed_supervisor_is_noticed() {
     bench.finish().await;
 }
 
-/// A supervisor that is stopped answers nothing; removing gets rid of it all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_with_a_dead_supervisor_is_removed() {
     let Some(bench) = Bench::open() else { return };
@@ -60,6 +59,37 @@ async fn a_container_with_a_dead_supervisor_is_removed() {
     bench.start_until(&spec, "listening").await;
     kill(supervisor(&bench, &spec), Signal::SIGKILL).unwrap();
     bench.engine.remove(&spec.id).await.unwrap();
+    bench.finish().await;
+}
+
+/// One supervisor a container: it must cost next to nothing, and hold nothing of whoever started it. (An
+/// unoptimized build has more pages of program, which all supervisors share.)
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_is_small_and_on_its_own() {
+    let Some(bench) = Bench::open() else { return };
+    let inherited = fs::File::create(bench.config.layers.join("inherited")).unwrap();
+    nix::fcntl::fcntl(&inherited, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
+    let spec = bench.spec(&["serve", "0.0.0.0:8080"]);
+    bench.start_until(&spec, "listening").await;
+    let process = format!("/proc/{}", supervisor(&bench, &spec));
+
+    let status = fs::read_to_string(format!("{process}/status")).unwrap();
+    let kilobytes = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_end_matches("kB").trim().parse().unwrap()
+    };
+    println!("resident {} kB, its own {} kB", kilobytes("VmRSS:"), kilobytes("RssAnon:"));
+    assert!(kilobytes("RssAnon:") < 512, "{status}");
+    assert!(status.contains("\nThreads:\t1\n"), "{status}");
+
+    assert_eq!(fs::read(format!("{process}/environ")).unwrap(), b"");
+    assert_eq!(fs::read_link(format!("{process}/cwd")).unwrap().to_str(), Some("/"));
+    let files = fs::read_dir(format!("{process}/fd")).unwrap();
+    let files: Vec<_> = files.map(|file| fs::read_link(file.unwrap().path()).unwrap()).collect();
+    assert!(!files.iter().any(|file| file.ends_with("inherited")), "{files:?}");
+    // Standard ones, lock, socket, the container's first process, its two outputs, log file; not yet closed: the
+    // connection of the question before.
+    assert!(files.len() <= 10, "{files:?}");
     bench.finish().await;
 }
 
@@ -75,16 +105,21 @@ fn supervisor(bench: &Bench, spec: &engine::ContainerSpec) -> Pid {
     Pid::from_raw(pid.expect("there is a supervisor"))
 }
 
-/// Rows P1 (steps S8 to S11): creating is given up after every few milliseconds; whatever is there then can be
-/// made anew or removed.
+/// Row P1, steps S8 to S11: the engine's process is gone after every few milliseconds of creating; whatever is
+/// there then can be made anew or removed by the next one.
 #[tokio::test(flavor = "multi_thread")]
 async fn creating_can_be_interrupted_anywhere() {
     let Some(bench) = Bench::open() else { return };
     for step in 0..25 {
         let spec = bench.spec(&["exit", "5"]);
-        let patience = Duration::from_millis(step * 3);
-        let _ = tokio::time::timeout(patience, bench.engine.create(&spec)).await;
-        // The next process knows nothing of this one.
+        // All that the engine is doing stops when its runtime goes, as it does when its process is killed.
+        let first =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (config, whole) = (bench.config.clone(), spec.clone());
+        first.spawn(async move { LocalEngine::open(config).unwrap().create(&whole).await });
+        tokio::time::sleep(Duration::from_millis(step * 3)).await;
+        first.shutdown_background();
+
         let second = LocalEngine::open(bench.config.clone()).unwrap();
         let status = second.status(&spec.id).await.unwrap();
         assert!(matches!(status, Status::Absent | Status::Created), "{status:?}");
@@ -96,6 +131,20 @@ async fn creating_can_be_interrupted_anywhere() {
         second.remove(&spec.id).await.unwrap();
         assert_eq!(second.status(&spec.id).await.unwrap(), Status::Absent);
     }
+    bench.finish().await;
+}
+
+/// A change that nobody waits for any more still comes to its end before the next one begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_that_are_given_up_do_not_meet() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["exit", "5"]);
+    for step in 0..10 {
+        let patience = Duration::from_millis(step * 6);
+        let _ = tokio::time::timeout(patience, bench.engine.create(&spec)).await;
+        let _ = tokio::time::timeout(patience, bench.engine.remove(&spec.id)).await;
+    }
+    assert_eq!(bench.run(&spec).await.0, 5);
     bench.finish().await;
 }
 

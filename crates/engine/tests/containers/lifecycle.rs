@@ -44,6 +44,7 @@ async fn a_container_sees_what_its_spec_says() {
         "Max core file size 0 0 bytes",
         "Max locked memory 65536 65536 bytes",
         "oom_score_adj 500",
+        "SigBlk: 0000000000000000",
         "fds [0, 1, 2, 3]",
     ];
     for line in expected {
@@ -166,14 +167,35 @@ async fn two_containers_share_layers_but_no_writes() {
     bench.finish().await;
 }
 
+/// Row I34: about 60 layers fit under their long names, 500 are the kernel's end.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_layers_are_mounted_on_every_kernel() {
+async fn as_many_layers_as_the_kernel_takes_are_mounted() {
     let Some(mut bench) = Bench::open() else { return };
-    for number in 0..127 {
+    for number in 1..500 {
         bench.layer(|root| fs::write(root.join(format!("file-{number}")), number.to_string()).unwrap());
     }
-    let spec = bench.spec(&["cat", "/file-0", "/file-126"]);
-    assert_eq!(bench.run(&spec).await.1, ["/file-0: 0", "/file-126: 126"]);
+    for count in [61, 128, 500] {
+        let mut spec = bench.spec(&["cat", "/file-1", &format!("/file-{}", count - 1)]);
+        spec.rootfs.layers.truncate(count);
+        let expected = ["/file-1: 1".to_owned(), format!("/file-{0}: {0}", count - 1)];
+        assert_eq!(bench.run(&spec).await.1, expected);
+    }
+    bench.layer(|_| {});
+    let error = bench.engine.create(&bench.spec(&["look"])).await.unwrap_err();
+    assert!(error.to_string().contains("501 layers"), "{error}");
+    assert_eq!(error.code(), FailureCode::ConfigInvalid);
+    bench.finish().await;
+}
+
+/// systemd in an image wants to be stopped by SIGRTMIN+3.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_time_signal_can_be_the_stop_signal() {
+    let Some(bench) = Bench::open() else { return };
+    let mut spec = bench.spec(&["serve", "0.0.0.0:8080"]);
+    spec.stop_signal = 37;
+    bench.start_until(&spec, "listening").await;
+    bench.engine.stop(&spec.id, DEADLINE).await.unwrap();
+    assert_eq!(bench.engine.wait(&spec.id).await.unwrap().code, 9);
     bench.finish().await;
 }
 

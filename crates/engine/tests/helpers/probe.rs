@@ -46,7 +46,7 @@ fn main() {
 fn look() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     for line in status.lines() {
-        if ["Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp:"].iter().any(|key| line.starts_with(key)) {
+        if ["Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp:", "SigBlk:", "SigIgn:"].iter().any(|key| line.starts_with(key)) {
             println!("{}", line.split_whitespace().collect::<Vec<_>>().join(" "));
         }
     }
@@ -164,7 +164,13 @@ fn serve(address: &str, ignores_signals: bool) {
         extern "C" fn on_term(_: c_int) {
             std::process::exit(7);
         }
-        unsafe { signal(15, on_term as *const () as usize) };
+        extern "C" fn on_other(_: c_int) {
+            std::process::exit(9);
+        }
+        unsafe {
+            signal(15, on_term as *const () as usize);
+            signal(37, on_other as *const () as usize);
+        }
     }
     let listener = TcpListener::bind(address).unwrap();
     println!("listening on {}", listener.local_addr().unwrap());

@@ -1,0 +1,168 @@
+//! Where a container stands, told from its files and from whether its supervisor answers.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use model::{ContainerId, Timestamp};
+
+use super::Local;
+use super::making::is_whole;
+use super::subnet::Link;
+use super::talk::Talk;
+use crate::cgroup::Cgroup;
+use crate::error::Doing;
+use crate::folders::{RunFolder, read_json, write_whole};
+use crate::shim::protocol::{Answer, Ask};
+use crate::{ContainerSpec, EngineError, Exit, Status};
+
+/// How long a supervisor may take to answer, and longer than `grace` to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is there of a container.
+pub(super) enum Found {
+    Nothing,
+    /// Making it did not come to its end.
+    HalfMade,
+    /// Whole, and its supervisor answers.
+    Alive(Talk),
+    Ended(Exit),
+    /// Whole, but nobody supervises it.
+    Orphaned,
+}
+
+impl Local {
+    pub(super) async fn find(&self, id: &ContainerId) -> Result<Found, EngineError> {
+        let run = self.places.run_of(id);
+        let read_exit =
+            || read_json::<Exit>(&run.exit()).doing(|| "reading how the container ended".to_owned());
+        if !fs::exists(run.path()).doing(|| format!("looking for {}", run.path().display()))? {
+            return Ok(Found::Nothing);
+        }
+        if let Some(exit) = read_exit()? {
+            return Ok(Found::Ended(exit));
+        }
+        if !is_whole(&run) {
+            return Ok(Found::HalfMade);
+        }
+        if let Some(talk) = Talk::connect(&run).await? {
+            return Ok(Found::Alive(talk));
+        }
+        // The supervisor writes the exit before it goes, so it can only be found by a look after it went.
+        match read_exit()? {
+            Some(exit) => Ok(Found::Ended(exit)),
+            None if is_whole(&run) => Ok(Found::Orphaned),
+            None => Ok(Found::Nothing),
+        }
+    }
+
+    /// Somebody killed the supervisor. Nobody reads the output any more and nobody would see the end, so the
+    /// container is ended, and it is said why.
+    async fn end_orphan(&self, id: &ContainerId) -> Result<Exit, EngineError> {
+        let (run, group) = (self.places.run_of(id), self.places.cgroup_of(id));
+        let doing = || format!("ending container {id}, whose supervisor was killed");
+        let end = move || -> std::io::Result<Exit> {
+            let group = Cgroup::of(&group)?;
+            group.kill()?;
+            group.remove()?;
+            let detail = Some("its supervisor was killed".to_owned());
+            let exit = Exit { code: 137, out_of_memory: false, at: Timestamp::now(), detail };
+            write_whole(&run.exit(), &serde_json::to_vec(&exit)?)?;
+            Ok(exit)
+        };
+        tracing::warn!(container = %id, "the supervisor was killed; the container is ended too");
+        tokio::task::spawn_blocking(end).await.doing(doing)?.doing(doing)
+    }
+
+    fn address(&self, run: &RunFolder) -> Result<SocketAddr, EngineError> {
+        let doing = || "reading the container's address".to_owned();
+        let gone = || EngineError::host(doing(), "it is gone");
+        let link: Link = read_json(&run.network()).doing(doing)?.ok_or_else(gone)?;
+        let spec: ContainerSpec = read_json(&run.spec()).doing(doing)?.ok_or_else(gone)?;
+        Ok(SocketAddr::new(link.address.into(), spec.port))
+    }
+
+    /// See [`Engine::status`](crate::Engine::status).
+    pub(super) async fn status(&self, id: &ContainerId) -> Result<Status, EngineError> {
+        loop {
+            let mut talk = match self.find(id).await? {
+                Found::Nothing => return Ok(Status::Absent),
+                Found::HalfMade => return Ok(Status::Created),
+                Found::Ended(exit) => return Ok(Status::Exited(exit)),
+                Found::Orphaned => return self.end_orphan(id).await.map(Status::Exited),
+                Found::Alive(talk) => talk,
+            };
+            match talk.ask(&Ask::State, PATIENCE).await? {
+                Some(Answer::State { is_started: false, .. }) => return Ok(Status::Created),
+                Some(Answer::State { is_started: true, .. }) => {
+                    return Ok(Status::Running { address: self.address(&self.places.run_of(id))? });
+                }
+                Some(other) => return Err(unexpected(&other)),
+                None => {}
+            }
+        }
+    }
+
+    /// See [`Engine::start`](crate::Engine::start). The caller holds the container's lock.
+    pub(super) async fn start(&self, id: &ContainerId) -> Result<SocketAddr, EngineError> {
+        loop {
+            let mut talk = match self.find(id).await? {
+                Found::Alive(talk) => talk,
+                Found::Ended(exit) => return Err(EngineError::Exited(exit)),
+                Found::Orphaned => return Err(EngineError::Exited(self.end_orphan(id).await?)),
+                Found::Nothing | Found::HalfMade => return Err(EngineError::Unknown(id.clone())),
+            };
+            match talk.ask(&Ask::Start, PATIENCE).await? {
+                Some(Answer::Started) => return self.address(&self.places.run_of(id)),
+                Some(Answer::Failed(trouble)) => return Err(trouble.into()),
+                Some(other) => return Err(unexpected(&other)),
+                None => {}
+            }
+        }
+    }
+
+    /// See [`Engine::stop`](crate::Engine::stop).
+    pub(super) async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), EngineError> {
+        match self.find(id).await? {
+            Found::Nothing | Found::HalfMade | Found::Ended(_) => Ok(()),
+            Found::Orphaned => self.end_orphan(id).await.map(|_| ()),
+            Found::Alive(mut talk) => {
+                let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+                // No answer means that the supervisor went meanwhile, and with it the container.
+                talk.ask(&Ask::Stop { grace_ms }, grace.saturating_add(PATIENCE)).await.map(|_| ())
+            }
+        }
+    }
+
+    /// See [`Engine::wait`](crate::Engine::wait).
+    pub(super) async fn wait(&self, id: &ContainerId) -> Result<Exit, EngineError> {
+        loop {
+            let mut talk = match self.find(id).await? {
+                Found::Nothing | Found::HalfMade => return Err(EngineError::Unknown(id.clone())),
+                Found::Ended(exit) => return Ok(exit),
+                Found::Orphaned => return self.end_orphan(id).await,
+                Found::Alive(talk) => talk,
+            };
+            match talk.ask_patiently(&Ask::Wait).await? {
+                Some(Answer::Ended { exit }) => return Ok(exit),
+                Some(other) => return Err(unexpected(&other)),
+                None => {}
+            }
+        }
+    }
+
+    /// See [`Engine::listening`](crate::Engine::listening).
+    pub(super) async fn listening(&self, id: &ContainerId) -> Result<Vec<SocketAddr>, EngineError> {
+        let Found::Alive(mut talk) = self.find(id).await? else { return Ok(Vec::new()) };
+        let Some(Answer::State { pid, .. }) = talk.ask(&Ask::State, PATIENCE).await? else {
+            return Ok(Vec::new());
+        };
+        // The supervisor is in the container's network namespace, and as long as it answers the number is its.
+        let table = |name: &str| fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
+        Ok(["tcp", "tcp6"].iter().flat_map(|name| super::listening::parse(&table(name))).collect())
+    }
+}
+
+fn unexpected(answer: &Answer) -> EngineError {
+    EngineError::host("talking to the container's supervisor", format!("it answered {answer:?}"))
+}
