@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     fn problem(body: &str) -> String {
-        let error = parse::<wire::CreateApplication>(body.as_bytes()).err().expect(body);
+        let error = parse::<wire::CreateApplication>(body.as_bytes()).expect_err(body);
         format!("{error:?}")
     }
 

@@ -1,6 +1,5 @@
 //! The way of every request: routed, identified, throttled, authorized, read, run, written down.
 
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -74,8 +73,8 @@ async fn with_security_headers(mut response: Response) -> Response {
     response
 }
 
-/// Runs the request to its end even when the client goes away, so that no write stops half-way; a panic ends
-/// this request only.
+/// Runs the request to its end even when the client goes away, so that no write stops half-way or stays
+/// unrecorded.
 async fn answer(
     state: ApiState,
     operation: &'static Operation,
@@ -84,16 +83,8 @@ async fn answer(
 ) -> Response {
     let started = Instant::now();
     let ids = params.ok().and_then(|params| PathIds::parse(params.iter()));
-    let mut work = tokio::spawn(handle(state, operation, ids, request));
-    let result = match tokio::time::timeout(ANSWER_TIME, &mut work).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(broken)) => Err(ApiError::internal(&broken)),
-        Err(_) => {
-            work.abort();
-            Err(ApiError::too_slow())
-        }
-    };
-    let response = result.into_response();
+    let handled = tokio::spawn(handle(state, operation, ids, request)).await;
+    let response = handled.unwrap_or_else(|broken| Err(ApiError::internal(&broken))).into_response();
     let (status, took) = (response.status().as_u16(), started.elapsed());
     tracing::info!(operation = operation.id, status, ?took, "answered");
     response
@@ -105,6 +96,7 @@ async fn handle(
     ids: Option<PathIds>,
     request: Request,
 ) -> Result<Answer, ApiError> {
+    let deadline = Instant::now() + ANSWER_TIME;
     // What is no UUID is the id of nothing, whoever asks: decided before anything that depends on the key.
     let path = ids.ok_or_else(|| ApiError::not_found("record"))?;
     let (head, body) = request.into_parts();
@@ -116,22 +108,39 @@ async fn handle(
     if let Some(caller) = &caller {
         state.throttle.take(caller.key.id, Instant::now()).map_err(ApiError::too_many_requests)?;
     }
-    let allowed = caller.as_ref().map_or(Ok(()), |caller| authorize(operation, caller, &path));
-    if let Err(refusal) = allowed {
-        note(&state, operation, caller.as_ref(), path.last(), peer, refusal.status()).await;
-        return Err(refusal);
-    }
-    let body = read(body).await?;
-    let query = Query::parse(head.uri.query().unwrap_or_default());
     let target = path.last();
-    let call = Call { state: state.clone(), caller: caller.clone(), path, query, body, peer };
-    let result = (operation.run)(call).await;
-    let (target, status) = match &result {
-        Ok(answer) => (answer.target.or(target), StatusCode::OK),
-        Err(refusal) => (target, refusal.status()),
+    let allowed = caller.as_ref().map_or(Ok(()), |caller| authorize(operation, caller, &path));
+    let result = match allowed {
+        Ok(()) => {
+            let body = read(body).await?;
+            let query = Query::parse(head.uri.query().unwrap_or_default());
+            let call = Call { state: state.clone(), caller: caller.clone(), path, query, body, peer };
+            run(operation, call, deadline).await
+        }
+        Err(refusal) => Err(refusal),
     };
-    note(&state, operation, caller.as_ref(), target, peer, status).await;
+    if operation.is_write() {
+        let (target, status) = match &result {
+            Ok(answer) => (answer.target.or(target), StatusCode::OK),
+            Err(refusal) => (target, refusal.status()),
+        };
+        audit::append(&state, operation.id, caller.as_ref(), target, peer, status).await;
+    }
     result
+}
+
+/// A panic ends this request only. A write that is late goes on by itself; a late read is given up.
+async fn run(operation: &Operation, call: Call, deadline: Instant) -> Result<Answer, ApiError> {
+    let mut work = tokio::spawn((operation.run)(call));
+    match tokio::time::timeout_at(deadline.into(), &mut work).await {
+        Ok(result) => result.unwrap_or_else(|broken| Err(ApiError::internal(&broken))),
+        Err(_) => {
+            if !operation.is_write() {
+                work.abort();
+            }
+            Err(ApiError::too_slow())
+        }
+    }
 }
 
 /// Holds the caller against the operation's row. 403 says that the key lacks the permission; 404 that it has it
@@ -165,19 +174,5 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
             let message = "The body did not arrive in time.";
             Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
         }
-    }
-}
-
-/// Writes down every write that was done, and every one that was refused to a known key.
-async fn note(
-    state: &ApiState,
-    operation: &Operation,
-    caller: Option<&Caller>,
-    target: Option<uuid::Uuid>,
-    peer: Option<IpAddr>,
-    status: StatusCode,
-) {
-    if operation.is_write() {
-        audit::append(state, operation.id, caller, target, peer, status).await;
     }
 }

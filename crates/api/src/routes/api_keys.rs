@@ -1,5 +1,7 @@
 //! API keys. Nobody hands on more than they have, and no key changes itself.
 
+use std::cmp::Reverse;
+
 use jiff::SignedDuration;
 use model::access::ApiKey;
 use model::{ApiKeyId, Timestamp};
@@ -25,7 +27,7 @@ pub async fn list(call: Call) -> Result<Answer, ApiError> {
             for id in ids {
                 seen.extend(found(call.store().api_key(ApiKeyId::from_uuid(id)).await)?);
             }
-            seen.sort_by(|one: &ApiKey, other| (other.created_at, other.id).cmp(&(one.created_at, one.id)));
+            seen.sort_by_key(|record: &ApiKey| Reverse((record.created_at, record.id)));
             seen.dedup();
             page.cut(seen)
         }

@@ -1,5 +1,7 @@
 //! Applications.
 
+use std::cmp::Reverse;
+
 use model::image::Reference;
 use model::{App, AppId, AppName, CredentialId, ProjectId, Source, Timestamp};
 use store::StoreError;
@@ -24,7 +26,7 @@ pub async fn list(call: Call) -> Result<Answer, ApiError> {
             for id in ids {
                 seen.extend(found(call.store().app(AppId::from_uuid(id)).await)?);
             }
-            seen.sort_by(|one: &App, other| (other.created_at, other.id).cmp(&(one.created_at, one.id)));
+            seen.sort_by_key(|record: &App| Reverse((record.created_at, record.id)));
             seen.dedup();
             page.cut(seen)
         }

@@ -1,7 +1,7 @@
 //! `api/openapi-v3.yaml` as a judge: every answer is held against the schema that the file has for it.
 
-use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
@@ -83,7 +83,15 @@ pub fn check_error(status: u16, body: &Value) {
     assert!(body["data"]["code"].is_string(), "an error without a code: {body}");
 }
 
-fn validator(reference: &str) -> Validator {
+/// Compiling a schema takes most of the time of these tests, so each is compiled once.
+fn validator(reference: &str) -> Arc<Validator> {
+    static COMPILED: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let entry = compiled.entry(reference.to_owned());
+    Arc::clone(entry.or_insert_with(|| Arc::new(compile(reference))))
+}
+
+fn compile(reference: &str) -> Validator {
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$ref": reference,
