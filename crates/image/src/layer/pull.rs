@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt;
 
 use super::place::put_in_place;
-use super::unpacker::Unpacker;
-use crate::disk::{Folders, Locks};
+use super::unpacker::{Unpacker, discard};
+use crate::disk::{Folders, Locks, Scratch};
 use crate::registry::{BlobError, Client, Place};
 use crate::unpack::report::{Refusal, RefusalKind, Unpacked};
 use crate::{Cause, Config, LayerInfo, LayerState, Login, Progress};
@@ -61,7 +61,7 @@ pub(crate) async fn bring(
     progress: &Progress,
     index: usize,
 ) -> Result<(), Cause> {
-    let _lock = tools.locks.lock(&layer.diff_id).await;
+    let lock = tools.locks.lock(&layer.diff_id).await;
     if tools.folders.layer_record(&layer.diff_id).is_some() {
         progress.set_state(index, LayerState::Shared);
         return Ok(());
@@ -76,7 +76,14 @@ pub(crate) async fn bring(
         }
         other => other,
     };
-    result.map_err(|(Failed::Final(cause) | Failed::Mismatch(cause))| cause)?;
+    let (unpacked, scratch) = result.map_err(|(Failed::Final(cause) | Failed::Mismatch(cause))| cause)?;
+    let (folders, diff_id) = (tools.folders.clone(), layer.diff_id.clone());
+    // The lock goes along: should nobody wait any more, the layer is still put in place by one only.
+    let placed = tokio::task::spawn_blocking(move || {
+        let _lock = lock;
+        put_in_place(&folders, &scratch, &diff_id, unpacked)
+    });
+    placed.await.unwrap_or_else(|error| Err(Cause::Unpack(error.to_string())))?;
     progress.set_state(index, LayerState::Done);
     Ok(())
 }
@@ -86,10 +93,10 @@ async fn bring_once(
     origin: Origin<'_>,
     layer: &LayerInfo,
     watched: &Watched<'_>,
-) -> Result<(), Failed> {
+) -> Result<(Unpacked, Scratch), Failed> {
     let scratch = tools.folders.scratch().map_err(Failed::Final)?;
     let mut sink = Sink {
-        unpacker: Some(Unpacker::start(tools.config, &scratch).map_err(Failed::Final)?),
+        unpacker: Unpacker::start(tools.config, scratch).map_err(Failed::Final)?,
         refusal: None,
         hash: Sha256::new(),
         done: 0,
@@ -102,18 +109,13 @@ async fn bring_once(
         }
         Origin::Folder(blobs) => stream_file(&blobs.join(layer.digest.hex()), layer, &mut sink).await?,
     }
-    let unpacked = sink.finish(layer, tools.folders.tmp()).await?;
-    let (folders, diff_id) = (tools.folders.clone(), layer.diff_id.clone());
-    let placed =
-        tokio::task::spawn_blocking(move || put_in_place(&folders, &scratch, &diff_id, unpacked)).await;
-    placed.unwrap_or_else(|error| Err(Cause::Unpack(error.to_string()))).map_err(Failed::Final)
+    sink.finish(layer, tools.folders.tmp()).await
 }
 
 /// Where the bytes of a layer go.
 struct Sink<'a> {
-    /// `None` once it has ended by itself.
-    unpacker: Option<Unpacker>,
-    /// Why it ended by itself.
+    unpacker: Unpacker,
+    /// Why the process ended before its input did.
     refusal: Option<Refusal>,
     hash: Sha256,
     done: u64,
@@ -132,20 +134,16 @@ impl Sink<'_> {
         if self.done > self.size {
             return false;
         }
-        let has_ended = match &mut self.unpacker {
-            Some(unpacker) => unpacker.feed(bytes).await.is_err(),
-            None => false,
-        };
-        if let Some(unpacker) = self.unpacker.take_if(|_| has_ended) {
-            let early = Refusal { kind: RefusalKind::Internal, reason: "it stopped reading".to_owned() };
-            self.refusal = Some(unpacker.finish().await.err().unwrap_or(early));
+        if self.refusal.is_none() && !self.unpacker.feed(bytes).await {
+            let early = || Refusal { kind: RefusalKind::Internal, reason: "it stopped reading".to_owned() };
+            self.refusal = Some(self.unpacker.finish().await.err().unwrap_or_else(early));
         }
         self.watched.progress.set_done_bytes(self.watched.index, self.done);
         self.refusal.as_ref().is_none_or(|refusal| refusal.kind == RefusalKind::Invalid)
     }
 
     /// Ends the stream and compares: size and digest of what came, then the digest of what came out of it.
-    async fn finish(self, layer: &LayerInfo, folder: PathBuf) -> Result<Unpacked, Failed> {
+    async fn finish(mut self, layer: &LayerInfo, folder: PathBuf) -> Result<(Unpacked, Scratch), Failed> {
         if let Some(refusal) = self.refusal.as_ref().filter(|refusal| refusal.kind != RefusalKind::Invalid) {
             return Err(Failed::Final(refused(refusal, layer, folder)));
         }
@@ -164,19 +162,21 @@ impl Sink<'_> {
                 actual: actual.to_string(),
             }));
         }
-        let unpacked = match (self.refusal, self.unpacker) {
-            (None, Some(unpacker)) => unpacker.finish().await,
-            (refusal, _) => Err(refusal.unwrap_or_else(|| Refusal::invalid("it was not read"))),
+        let unpacked = match self.refusal {
+            None => self.unpacker.finish().await,
+            Some(refusal) => Err(refusal),
         };
-        let unpacked = unpacked.map_err(|refusal| Failed::Final(refused(&refusal, layer, folder)))?;
+        let (unpacked, scratch) =
+            unpacked.map_err(|refusal| Failed::Final(refused(&refusal, layer, folder)))?;
         if unpacked.diff_id != layer.diff_id.as_str() {
+            discard(scratch).await;
             return Err(Failed::Final(Cause::DigestMismatch {
                 what: "a layer's content",
                 expected: layer.diff_id.to_string(),
                 actual: unpacked.diff_id,
             }));
         }
-        Ok(unpacked)
+        Ok((unpacked, scratch))
     }
 }
 

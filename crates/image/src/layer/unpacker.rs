@@ -1,9 +1,12 @@
 //! The unpack process from outside: started for one layer, fed, asked how it ended.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::process::Stdio;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinHandle;
 
 use crate::disk::Scratch;
 use crate::unpack::report::{Refusal, RefusalKind, Report, Unpacked};
@@ -14,20 +17,24 @@ use crate::{Cause, Config};
 const MAX_REPORT: u64 = 128 << 20;
 const MAX_STDERR: u64 = 4 << 10;
 
-/// A running unpack process. Dropped, it is killed.
+/// A running unpack process with its folder. Dropped, it is killed, and the folder removed once it has ended.
 pub(super) struct Unpacker {
+    running: Option<Running>,
+}
+
+struct Running {
     child: Child,
     input: ChildStdin,
-    report: tokio::task::JoinHandle<(Vec<u8>, Vec<u8>)>,
+    report: JoinHandle<(Vec<u8>, Vec<u8>)>,
+    scratch: Scratch,
 }
 
 impl Unpacker {
     /// Starts the role in a fresh folder.
-    pub fn start(config: &Config, scratch: &Scratch) -> Result<Self, Cause> {
-        use std::os::unix::fs::DirBuilderExt;
+    pub fn start(config: &Config, scratch: Scratch) -> Result<Self, Cause> {
         for (name, mode) in [(FILES, 0o755), (TRASH, 0o700)] {
             let folder = scratch.path().join(name);
-            std::fs::DirBuilder::new()
+            DirBuilder::new()
                 .mode(mode)
                 .create(&folder)
                 .map_err(|error| Cause::storage("make", folder, error))?;
@@ -55,28 +62,57 @@ impl Unpacker {
             let _ = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
             (out, err)
         });
-        Ok(Self { child, input, report })
+        Ok(Self { running: Some(Running { child, input, report, scratch }) })
     }
 
-    /// Feeds compressed bytes. An error means that the process reads no more; [`Unpacker::finish`] says why.
-    pub async fn feed(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.input.write_all(bytes).await
+    /// Feeds compressed bytes. `false` means that the process reads no more; [`Unpacker::finish`] says why.
+    pub async fn feed(&mut self, bytes: &[u8]) -> bool {
+        match &mut self.running {
+            Some(running) => running.input.write_all(bytes).await.is_ok(),
+            None => false,
+        }
     }
 
-    /// Ends the input and waits for the report.
-    pub async fn finish(mut self) -> Result<Unpacked, Refusal> {
-        drop(self.input);
-        let (out, err) = self.report.await.unwrap_or_default();
-        let status = self.child.wait().await;
-        match serde_json::from_slice(&out) {
-            Ok(Report::Unpacked(unpacked)) => Ok(unpacked),
-            Ok(Report::Refused(refusal)) => Err(refusal),
+    /// Ends the input and waits for the report. The files come with it; without success they are gone.
+    pub async fn finish(&mut self) -> Result<(Unpacked, Scratch), Refusal> {
+        let Some(Running { mut child, input, report, scratch }) = self.running.take() else {
+            return Err(internal("it was asked twice how it ended".to_owned()));
+        };
+        drop(input);
+        let (out, err) = report.await.unwrap_or_default();
+        let status = child.wait().await;
+        let refusal = match serde_json::from_slice(&out) {
+            Ok(Report::Unpacked(unpacked)) => return Ok((unpacked, scratch)),
+            Ok(Report::Refused(refusal)) => refusal,
             Err(_) => {
                 let ending = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                 let said = crate::registry::clean(&String::from_utf8_lossy(&err));
-                let reason = format!("it ended without a report ({ending}) {said}");
-                Err(Refusal { kind: RefusalKind::Internal, reason: reason.trim_end().to_owned() })
+                internal(format!("it ended without a report ({ending}) {said}").trim_end().to_owned())
             }
+        };
+        discard(scratch).await;
+        Err(refusal)
+    }
+}
+
+impl Drop for Unpacker {
+    fn drop(&mut self) {
+        let Some(mut running) = self.running.take() else { return };
+        // Without a runtime the process is killed all the same, and the folder goes when the store is opened.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = running.child.kill().await;
+                discard(running.scratch).await;
+            });
         }
     }
+}
+
+/// Removes a folder, which may take long, beside the runtime's own work.
+pub(super) async fn discard(scratch: Scratch) {
+    let _ = tokio::task::spawn_blocking(move || drop(scratch)).await;
+}
+
+fn internal(reason: String) -> Refusal {
+    Refusal { kind: RefusalKind::Internal, reason }
 }

@@ -40,10 +40,7 @@ impl Answer {
     /// Reads what can be read of an error. Text that is no error document is left out: it is mostly a page.
     pub async fn read(response: Response, registry: &str) -> Self {
         let status = response.status().as_u16();
-        let body = match transport::read_body(response, registry, Limit::Cut(MAX_ERROR)).await {
-            Ok(body) => body,
-            Err(_) => Vec::new(),
-        };
+        let body = transport::read_body(response, registry, Limit::Cut(MAX_ERROR)).await.unwrap_or_default();
         let document: Option<Document> = serde_json::from_slice(&body).ok();
         let details = document.as_ref().map(|document| document.details.clone()).unwrap_or_default();
         let first = document.and_then(|document| document.errors.into_iter().next());

@@ -3,10 +3,11 @@
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, Timestamps};
 use rustix::io::Errno;
 
 use super::archive::{Archive, Entry, Kind};
+use super::attributes::{mode, set_attributes, set_owner_and_time, times};
 use super::path::{EntryPath, Meaning};
 use super::report::Refusal;
 use super::tree::{Tree, is_whiteout, type_of};
@@ -15,8 +16,6 @@ use super::tree::{Tree, is_whiteout, type_of};
 const MAX_WAITING_LINKS: usize = 100_000;
 /// How often waiting links are gone through; each time at least one more must find its target.
 const MAX_ROUNDS: usize = 64;
-const MAX_XATTRS: usize = 64;
-const MAX_XATTR_VALUE: usize = 64 << 10;
 
 /// Writes a layer's entries beneath a root.
 pub(crate) struct Extractor {
@@ -27,6 +26,15 @@ pub(crate) struct Extractor {
     /// Times of directories are set last, because every file in them changes them.
     directory_times: Vec<(EntryPath, Timestamps)>,
     buffer: Vec<u8>,
+}
+
+/// What was written, beside the files themselves.
+pub(crate) struct Written {
+    pub entries: u64,
+    /// Directories made on the way to an entry.
+    pub implied: Vec<Vec<u8>>,
+    /// Directories that hide what the layers below have in them.
+    pub opaque: Vec<Vec<u8>>,
 }
 
 struct WaitingLink {
@@ -52,12 +60,8 @@ impl Extractor {
         }
     }
 
-    /// Writes every entry of an archive. Returns how many there were, the directories made on the way, and
-    /// those that hide what is below.
-    pub fn extract<R: Read>(
-        mut self,
-        archive: &mut Archive<R>,
-    ) -> Result<(u64, Vec<Vec<u8>>, Vec<Vec<u8>>), Refusal> {
+    /// Writes every entry of an archive.
+    pub fn extract<R: Read>(mut self, archive: &mut Archive<R>) -> Result<Written, Refusal> {
         while let Some(entry) = archive.next()? {
             self.entries += 1;
             self.place(&entry, archive)?;
@@ -71,7 +75,7 @@ impl Extractor {
         self.make_waiting_links()?;
         self.set_directory_times();
         let (implied, opaque) = self.tree.finish();
-        Ok((self.entries, implied, opaque))
+        Ok(Written { entries: self.entries, implied, opaque })
     }
 
     fn place<R: Read>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Result<(), Refusal> {
@@ -285,67 +289,6 @@ fn make_symlink(parent: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<()
     fs::symlinkat(&*entry.link, parent, name)
         .map_err(|error| Refusal::io("make the symbolic link", &entry.name, error))?;
     set_owner_and_time(parent, name, entry)
-}
-
-/// For what cannot be opened: links and pipes.
-fn set_owner_and_time(parent: BorrowedFd<'_>, name: &[u8], entry: &Entry) -> Result<(), Refusal> {
-    let (uid, gid) = owner(entry);
-    fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-        .and_then(|()| fs::utimensat(parent, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW))
-        .map_err(|error| Refusal::io("set the owner", &entry.name, error))
-}
-
-/// Owner, then mode, then attributes: a new owner takes away setuid and file capabilities.
-fn set_attributes(file: &OwnedFd, entry: &Entry) -> Result<(), Refusal> {
-    let failed = |doing| move |error| Refusal::io(doing, &entry.name, error);
-    let (uid, gid) = owner(entry);
-    fs::fchown(file, Some(uid), Some(gid)).map_err(failed("set the owner"))?;
-    fs::fchmod(file, mode(entry)).map_err(failed("set the mode"))?;
-    if entry.xattrs.len() > MAX_XATTRS {
-        return Err(Refusal::entry(&entry.name, "it has more than 64 extended attributes"));
-    }
-    for (name, value) in entry.xattrs.iter().filter(|(name, _)| is_kept(name, entry.kind)) {
-        if name.len() > 255 || value.len() > MAX_XATTR_VALUE {
-            return Err(Refusal::entry(&entry.name, "an extended attribute larger than 64 KiB"));
-        }
-        match fs::fsetxattr(file, &**name, value, XattrFlags::empty()) {
-            // The filesystem has none, or not of this kind; Docker goes on, too.
-            Ok(()) | Err(Errno::OPNOTSUPP) => {}
-            Err(Errno::NOSPC | Errno::TOOBIG | Errno::RANGE | Errno::INVAL | Errno::PERM) => {
-                return Err(Refusal::entry(
-                    &entry.name,
-                    "an extended attribute that this filesystem does not take",
-                ));
-            }
-            Err(error) => return Err(Refusal::io("set an extended attribute", &entry.name, error)),
-        }
-    }
-    Ok(())
-}
-
-/// File capabilities, access lists and what users set themselves. Everything of overlayfs is left out, because
-/// it would steer the mount; labels of a security module belong to the machine.
-fn is_kept(name: &[u8], kind: Kind) -> bool {
-    match name {
-        b"security.capability" => kind == Kind::File,
-        b"system.posix_acl_access" | b"system.posix_acl_default" => true,
-        name => name.starts_with(b"user.") && !name.starts_with(b"user.overlay."),
-    }
-}
-
-fn mode(entry: &Entry) -> Mode {
-    Mode::from_raw_mode(entry.mode & 0o7777)
-}
-
-fn owner(entry: &Entry) -> (Uid, Gid) {
-    (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid))
-}
-
-/// Both times are the time of change; years that filesystems cannot hold are moved to the nearest they can.
-fn times(entry: &Entry) -> Timestamps {
-    let (seconds, nanos) = entry.mtime;
-    let time = Timespec { tv_sec: seconds.clamp(i64::from(i32::MIN), 0x3_7fff_ffff), tv_nsec: nanos.into() };
-    Timestamps { last_access: time, last_modification: time }
 }
 
 /// A handle for looking up, made one for setting attributes.

@@ -7,6 +7,7 @@
 //! the folder.
 
 mod archive;
+mod attributes;
 mod extract;
 mod number;
 mod path;
@@ -84,15 +85,15 @@ fn unpack(arguments: &Arguments) -> Result<Unpacked, Refusal> {
     let stream = TarStream::new(io::stdin().lock(), arguments.max_bytes)
         .map_err(|error| Refusal::invalid(printable(error.to_string().as_bytes())))?;
     let mut archive = Archive::new(stream);
-    let (entries, implied, opaque) = extractor.extract(&mut archive)?;
+    let written = extractor.extract(&mut archive)?;
     let (hash, bytes) = archive.finish()?.finish();
     let named = |paths: Vec<Vec<u8>>| paths.into_iter().map(PathBytes::new).collect();
     Ok(Unpacked {
         diff_id: Digest::from_sha256(hash).as_str().to_owned(),
         bytes,
-        entries,
-        implied_dirs: named(implied),
-        opaque_dirs: named(opaque),
+        entries: written.entries,
+        implied_dirs: named(written.implied),
+        opaque_dirs: named(written.opaque),
     })
 }
 

@@ -96,7 +96,9 @@ impl Refusal {
             | Errno::EXIST => RefusalKind::Invalid,
             _ => RefusalKind::Internal,
         };
-        Self { kind, reason: format!("{}: cannot {doing}: {error}", printable(path)) }
+        let text = std::io::Error::from(error).to_string();
+        let words = text.split(" (os error").next().unwrap_or_default().to_lowercase();
+        Self { kind, reason: format!("{}: cannot {doing}: {words}", printable(path)) }
     }
 }
 

@@ -56,6 +56,9 @@ impl Tree {
         match self.find(components, OFlags::DIRECTORY) {
             Ok(found) => Ok(found),
             Err(Errno::NOENT | Errno::NOTDIR) => self.make_way(components),
+            Err(Errno::LOOP) => {
+                Err(Refusal::entry(&components.join(&b'/'), "too many symbolic links on the way"))
+            }
             Err(error) => Err(Refusal::io("open", &components.join(&b'/'), error)),
         }
     }

@@ -301,7 +301,7 @@ fn check_host_name(name: &str) -> Result<(), ReferenceError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if name.len() > 253 || !labels.iter().all(|label| is_label(label)) {
+    if name.len() > 253 || !labels.iter().all(is_label) {
         return Err(wrong());
     }
     let last = labels.last().copied().unwrap_or_default();

@@ -18,7 +18,7 @@ mod tar;
 
 pub use built::{Built, Image, Index};
 pub use layer::Layer;
-pub use tar::{Entry, Tar};
+pub use tar::{Entry, Tar, sign};
 
 /// `sha256:<hex>` of some bytes.
 pub fn digest(bytes: &[u8]) -> String {

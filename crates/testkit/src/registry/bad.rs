@@ -20,6 +20,8 @@ pub enum Fault {
     /// Every answer with a blob ends, with an error, after this many bytes. With `has_ranges` the rest can be
     /// asked for; without, every answer starts at 0, and only the first `times` are cut.
     Cut { after: usize, has_ranges: bool, times: usize },
+    /// Every layer stops after this many bytes, with the connection open.
+    Stall { after: usize },
     /// Every range is answered with another one.
     WrongRange { after: usize },
     /// One bit of each layer is flipped, the first `times` times.

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER,
 };
@@ -144,6 +144,7 @@ fn blob(repository: &mut Repository, name: &str, headers: &HeaderMap) -> Respons
             true => cut(StatusCode::OK, &bytes, 0, after),
             false => whole(bytes),
         },
+        Fault::Stall { after } => stalled(&bytes, after),
         Fault::WrongRange { after } => match from {
             None => cut(StatusCode::OK, &bytes, 0, after),
             Some(from) => part(&bytes, from + 1, after),
@@ -191,6 +192,14 @@ fn cut(status: StatusCode, bytes: &[u8], from: usize, after: usize) -> Response 
     let end = (after < rest.len()).then(|| Err(std::io::Error::other("cut by the test")));
     let pieces = stream::iter([Ok(first)].into_iter().chain(end));
     let builder = Response::builder().status(status).header(CONTENT_LENGTH, rest.len());
+    builder.body(Body::from_stream(pieces)).unwrap_or_default()
+}
+
+/// Promises everything and goes quiet after `after` bytes.
+fn stalled(bytes: &[u8], after: usize) -> Response {
+    let first = Bytes::copy_from_slice(&bytes[..after.min(bytes.len())]);
+    let pieces = stream::iter([Ok::<_, std::io::Error>(first)]).chain(stream::pending());
+    let builder = Response::builder().header(CONTENT_LENGTH, bytes.len());
     builder.body(Body::from_stream(pieces)).unwrap_or_default()
 }
 

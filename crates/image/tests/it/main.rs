@@ -1,0 +1,9 @@
+//! The image store against registries: Debian's own, and one that misbehaves. Layers are unpacked as in the
+//! product, which needs root.
+
+mod faults;
+mod hostile;
+mod pulls;
+mod sandbox;
+mod support;
+mod trees;
