@@ -14,6 +14,8 @@
 
 pub(crate) mod protocol;
 
+mod client;
+mod memory;
 mod prepare;
 mod runtime;
 mod supervise;

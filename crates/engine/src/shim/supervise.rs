@@ -2,9 +2,9 @@
 //! the container and the deadline of a stop.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use model::Timestamp;
@@ -15,6 +15,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, WaitOptions, pidfd_open};
 
+use super::client::Client;
+use super::memory;
 use super::protocol::{Answer, Ask, Orders};
 use super::remove_traces;
 use super::runtime::Runtime;
@@ -24,8 +26,7 @@ use crate::folders::{DataFolder, RunFolder, write_whole};
 use crate::logfile::{Lines, LogWriter};
 use crate::{EngineError, Exit};
 
-/// Questions are short, and few ask at once.
-const ASK_MAX: usize = 4096;
+/// Few ask at once.
 const CLIENTS_MAX: usize = 64;
 const READ_SIZE: usize = 16 << 10;
 /// How long the last output may take after the end of the container.
@@ -40,15 +41,10 @@ pub(super) struct Supervisor {
     init: Pid,
     init_fd: OwnedFd,
     is_started: bool,
+    is_settled: bool,
     stop: Option<Stop>,
     outputs: [Option<Output>; 2],
     log: LogWriter,
-}
-
-struct Client {
-    stream: UnixStream,
-    asked: Vec<u8>,
-    waits_for_the_end: bool,
 }
 
 struct Output {
@@ -90,6 +86,7 @@ impl Supervisor {
             init,
             init_fd,
             is_started: false,
+            is_settled: false,
             stop: None,
             outputs,
             log,
@@ -99,6 +96,9 @@ impl Supervisor {
     /// Supervises until the container has ended and its traces are gone.
     pub fn run(mut self) {
         let code = loop {
+            if self.is_started && !self.is_settled {
+                self.settle();
+            }
             let ready = self.wait_for_something();
             for index in 0..self.outputs.len() {
                 if ready.outputs[index] {
@@ -185,7 +185,7 @@ impl Supervisor {
     fn accept(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.clients.len() < CLIENTS_MAX && stream.set_nonblocking(true).is_ok() {
-                self.clients.push(Client { stream, asked: Vec::new(), waits_for_the_end: false });
+                self.clients.push(Client::new(stream));
             }
         }
     }
@@ -227,13 +227,19 @@ impl Supervisor {
         match (Runtime { run: &self.run, orders: &self.orders }).start() {
             Ok(()) => {
                 self.is_started = true;
-                if let Ok(group) = Cgroup::of(&self.orders.supervisors_cgroup) {
-                    group.enter_as_seen_by_the_service_manager();
-                }
                 Answer::Started
             }
             Err(error) => Answer::Failed(error.into()),
         }
+    }
+
+    /// What can wait until the start has been answered.
+    fn settle(&mut self) {
+        self.is_settled = true;
+        if let Ok(group) = Cgroup::of(&self.orders.supervisors_cgroup) {
+            group.enter_as_seen_by_the_service_manager();
+        }
+        memory::give_back_program_pages();
     }
 
     /// A later stop can only bring the end nearer. A container whose command has not begun is killed at once:
@@ -311,30 +317,4 @@ struct Ready {
     listener: bool,
     outputs: [bool; 2],
     clients: Vec<bool>,
-}
-
-impl Client {
-    /// The questions that have come in whole; `None` when the connection is to be closed.
-    fn read(&mut self) -> Option<Vec<Ask>> {
-        let mut buffer = [0; 1024];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => return None,
-            Ok(length) => self.asked.extend_from_slice(&buffer[..length]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return None,
-        }
-        let mut asks = Vec::new();
-        while let Some(end) = self.asked.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.asked.drain(..=end).collect();
-            asks.push(serde_json::from_slice(&line).ok()?);
-        }
-        (self.asked.len() <= ASK_MAX).then_some(asks)
-    }
-
-    /// Says whether the answer went out whole; answers are far smaller than a socket's buffer.
-    fn send(&mut self, answer: &Answer) -> bool {
-        let Ok(mut text) = serde_json::to_vec(answer) else { return false };
-        text.push(b'\n');
-        self.stream.write_all(&text).is_ok()
-    }
 }

@@ -27,7 +27,7 @@ impl Bench {
     /// `None`, with a word about it, when this is not root.
     pub fn open() -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
-            eprintln!("not run: needs root");
+            say("not run: needs root");
             return None;
         }
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -188,9 +188,15 @@ impl Drop for Bench {
             runtime.block_on(async { LocalEngine::open(config).unwrap().down().await })
         });
         if let Ok(Err(error)) = cleaning.join() {
-            eprintln!("cleaning up failed: {error}");
+            say(&format!("cleaning up failed: {error}"));
         }
     }
+}
+
+/// A word for whoever runs the tests.
+#[expect(clippy::print_stdout, reason = "measured values and tests that did not run are told by printing")]
+pub fn say(text: &str) {
+    println!("{text}");
 }
 
 fn cgroup_mounts(mountinfo: &str) -> Vec<PathBuf> {

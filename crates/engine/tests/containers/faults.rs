@@ -8,7 +8,7 @@ use model::FailureCode;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::bench::{Bench, DEADLINE};
+use crate::bench::{Bench, DEADLINE, say};
 
 /// The engine's process is killed: another one finds the containers running.
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +78,7 @@ async fn a_supervisor_is_small_and_on_its_own() {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim_end_matches("kB").trim().parse().unwrap()
     };
-    println!("resident {} kB, its own {} kB", kilobytes("VmRSS:"), kilobytes("RssAnon:"));
+    say(&format!("supervisor: {} kB resident, {} kB its own", kilobytes("VmRSS:"), kilobytes("RssAnon:")));
     assert!(kilobytes("RssAnon:") < 512, "{status}");
     assert!(status.contains("\nThreads:\t1\n"), "{status}");
 

@@ -8,7 +8,7 @@ use engine::{Engine, EngineError, Status};
 use model::image::DirFix;
 use model::{ContainerId, DeploymentId, FailureCode};
 
-use crate::bench::{Bench, DEADLINE};
+use crate::bench::{Bench, DEADLINE, say};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_sees_what_its_spec_says() {
@@ -24,7 +24,7 @@ async fn a_container_sees_what_its_spec_says() {
     assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Created);
     let begun = Instant::now();
     bench.engine.start(&spec.id).await.unwrap();
-    println!("create {created:?}, start {:?}", begun.elapsed());
+    say(&format!("create {created:?}, start {:?}", begun.elapsed()));
     let exit = bench.engine.wait(&spec.id).await.unwrap();
     assert_eq!((exit.code, exit.out_of_memory, exit.detail), (0, false, None));
 
@@ -72,7 +72,7 @@ async fn every_call_can_be_repeated_and_an_unknown_container_is_told() {
     assert_eq!(engine.start(&spec.id).await.unwrap(), address);
     engine.create(&spec).await.unwrap();
     assert_eq!(engine.status(&spec.id).await.unwrap(), Status::Running { address });
-    assert_eq!(engine.list().await.unwrap(), [spec.id.clone()]);
+    assert_eq!(engine.list().await.unwrap(), std::slice::from_ref(&spec.id));
 
     engine.stop(&spec.id, DEADLINE).await.unwrap();
     let exit = engine.wait(&spec.id).await.unwrap();
@@ -237,7 +237,7 @@ async fn many_containers_are_made_at_once() {
 async fn the_machine_is_described() {
     let Some(bench) = Bench::open() else { return };
     let checks = bench.engine.check().await;
-    println!("{checks:#?}");
+    say(&format!("{checks:#?}"));
     assert!(checks.iter().all(|check| check.ok == check.hint.is_none()));
     assert!(checks.iter().any(|check| check.name == "runtime" && check.detail.contains("runc version")));
     let mut config = bench.config.clone();
