@@ -11,6 +11,9 @@ pub fn parse(text: &str) -> Result<String, String> {
     if text.len() > 63 {
         return Err(format!("an application name has at most 63 characters; this one has {}", text.len()));
     }
+    if text.len() < 2 {
+        return Err("an application name has at least 2 characters".to_owned());
+    }
     if text.starts_with('-') || text.ends_with('-') {
         return Err("an application name cannot begin or end with -".to_owned());
     }
@@ -23,10 +26,10 @@ mod tests {
 
     #[test]
     fn a_name_is_a_dns_label() {
-        for good in ["a", "web", "web-1", "1", &"a".repeat(63)] {
+        for good in ["ab", "web", "web-1", "12", &"a".repeat(63)] {
             assert_eq!(parse(good).as_deref(), Ok(good));
         }
-        for bad in ["", "-x", "x-", "../x", "Web", "a b", "a.b", "é", &"a".repeat(64)] {
+        for bad in ["", "a", "-x", "x-", "../x", "Web", "a b", "a.b", "é", &"a".repeat(64)] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
         assert_eq!(

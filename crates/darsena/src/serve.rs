@@ -55,11 +55,13 @@ pub fn run(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        // Ports first: one that is taken must not cost a running application anything.
+        let store = store::Store::open(&paths.data).context("the database cannot be opened")?;
+        // The port before anything runs: one that is taken must not cost an application anything. And after
+        // the database: whoever finds the port open finds the setup token too.
         let listener = TcpListener::bind(api)
             .await
             .with_context(|| format!("the API cannot listen on {api}; choose another address with --api"))?;
-        let (store, platform) = build(&paths, http, domain, insecure_registries).await?;
+        let platform = build(&store, &paths, http, domain, insecure_registries).await?;
         platform.start().await.context("picking up what an earlier run left failed")?;
         announce(&store, &paths, api, http).await?;
 
@@ -119,12 +121,12 @@ async fn finish(platform: &deploy::Platform, ending: Ending, signals: &mut Signa
 }
 
 async fn build(
+    store: &store::Store,
     paths: &Paths,
     http: SocketAddr,
     domain: String,
     insecure_registries: Vec<String>,
-) -> Result<(store::Store, deploy::Platform)> {
-    let store = store::Store::open(&paths.data).context("the database cannot be opened")?;
+) -> Result<deploy::Platform> {
     let images = open_images(paths, insecure_registries)?;
     let engine = open_engine(paths, &images)?;
     let config =
@@ -133,15 +135,13 @@ async fn build(
         ingress::Client::connect_or_spawn(ingress_launch(paths)?, config).await.with_context(|| {
             format!("the ingress does not start on {http}; choose another address with --http")
         })?;
-    let settings = deploy::Settings::new(domain, http);
-    let platform = deploy::Platform::new(deploy::Parts {
+    Ok(deploy::Platform::new(deploy::Parts {
         store: store.clone(),
         images,
         engine: Arc::new(engine),
         ingress,
-        settings,
-    });
-    Ok((store, platform))
+        settings: deploy::Settings::new(domain, http),
+    }))
 }
 
 /// How to start the ingress of a data folder.

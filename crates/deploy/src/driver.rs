@@ -156,6 +156,8 @@ impl Platform {
         loop {
             match company.save_deployment(deployment).await {
                 Ok(()) => break,
+                // Deleted with its application: there is nothing left to save.
+                Err(StoreError::NotFound) => return,
                 Err(error) => {
                     tracing::error!(deployment = %deployment.id, %error, "its state cannot be saved; trying again")
                 }

@@ -7,6 +7,8 @@ use ingress::ThroughFailure;
 use model::deployment::Event;
 use model::{ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Probe, Release};
 
+use tokio::time::Instant;
+
 use crate::container;
 use crate::explain::{self, Silent};
 use crate::platform::Platform;
@@ -14,6 +16,9 @@ use crate::steps::StepResult;
 
 /// First pause between two probes; each one doubles it up to the probe's period.
 const FIRST_PROBE_PAUSE: Duration = Duration::from_millis(5);
+/// How often one looks where a silent container listens, and how often in a row it must be on loopback alone.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOPBACK_SEEN: u32 = 10;
 /// Longest time for the first answer through the ingress.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
@@ -38,6 +43,7 @@ impl Platform {
         let id = ContainerId::of(deployment);
         let probe = &release.probe;
         let deadline = Duration::from_millis(probe.deadline_ms);
+        let started = Instant::now();
         let mut last_attempt = "no attempt was made".to_owned();
         tokio::select! {
             () = self.probe_until_healthy(address, probe, &mut last_attempt) => return Ok(()),
@@ -45,6 +51,7 @@ impl Platform {
                 Ok(exit) => return Err(self.ended(Phase::Health, &id, release, &exit).await),
                 Err(error) => return Err(explain::internal(Phase::Health, "Watching the container", &error)),
             },
+            () = self.stays_on_loopback(&id, release.port) => {}
             () = tokio::time::sleep(deadline) => {}
         }
         let listening = self.engine().listening(&id).await.unwrap_or_default();
@@ -53,9 +60,22 @@ impl Platform {
             port: release.port,
             listening: &listening,
             last_attempt: &last_attempt,
-            waited_seconds: deadline.as_secs(),
+            waited_seconds: started.elapsed().as_secs(),
             log_tail: container::log_tail(self.engine(), &id).await,
         }))
+    }
+
+    /// Ends when the container has its very port open, but only where nobody reaches it, for some seconds: it
+    /// has made up its mind, and waiting longer helps nobody.
+    async fn stays_on_loopback(&self, id: &ContainerId, port: u16) {
+        let mut seen = 0;
+        while seen < LOOPBACK_SEEN {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let listening = self.engine().listening(id).await.unwrap_or_default();
+            let mut on_port = listening.iter().filter(|address| address.port() == port).peekable();
+            let only_loopback = on_port.peek().is_some() && on_port.all(|address| address.ip().is_loopback());
+            seen = if only_loopback { seen + 1 } else { 0 };
+        }
     }
 
     async fn probe_until_healthy(&self, address: SocketAddr, probe: &Probe, last_attempt: &mut String) {

@@ -1,0 +1,14 @@
+//! The real binary with real containers, a real registry and real requests. Needs root.
+//!
+//! Every test starts its own installation on free ports and a data folder of its own, so they run side by side
+//! and beside a real installation. Each one ends with a look for leftovers.
+
+mod bad_input;
+mod failing;
+mod harness;
+mod leftovers;
+mod local_image;
+mod restart;
+mod sources;
+mod story;
+mod web_server;

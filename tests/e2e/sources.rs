@@ -1,0 +1,110 @@
+//! Images for the tests, at a real registry: the sample application in several shapes, nginx, and broken ones.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use testkit::image::{Built, Entry, Image, Index, Layer, Tar};
+use testkit::registry::Good;
+
+use crate::harness::DARSENA;
+
+/// Debian's `docker-registry` on a free port, ended with the test.
+pub struct Registry {
+    _registry: Good,
+    address: String,
+}
+
+impl Registry {
+    pub fn start() -> Self {
+        let registry = Good::start().unwrap();
+        let address = registry.host();
+        Self { _registry: registry, address }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The sample application with these variables. Gives the reference.
+    pub fn push_hello(&self, name: &str, env: &[(&str, &str)]) -> String {
+        self.push(&hello(env), name)
+    }
+
+    /// The sample application with another entry point.
+    pub fn push_with_entrypoint(&self, name: &str, program: &str) -> String {
+        self.push(&Image::new().layer(hello_layer()).entrypoint(&[program]).build(), name)
+    }
+
+    /// An index that holds linux/arm64 alone.
+    pub fn push_for_arm64(&self, name: &str) -> String {
+        let image =
+            Image::new().layer(hello_layer()).platform("linux", "arm64").entrypoint(&["/hello"]).build();
+        self.push(&Index::new().image(image).build(), name)
+    }
+
+    /// An image with a file that wants to lie outside of its layer.
+    pub fn push_escaping(&self, name: &str) -> String {
+        let outside = Entry::new(b'0', "../../../escaped").data("got out");
+        let layer = Layer::gzip(Tar::new().entry(outside));
+        self.push(&Image::new().layer(layer).entrypoint(&["/hello"]).build(), name)
+    }
+
+    /// Debian's nginx with the libraries it needs and a page of its own.
+    pub fn push_nginx(&self, name: &str) -> String {
+        let config = "daemon off;\nworker_processes 1;\npid /run/nginx.pid;\nerror_log /dev/stderr;\nevents {}\n\
+                      http { access_log /dev/stdout; server { listen 80; root /srv; } }\n";
+        let files = Tar::new()
+            .host_program(Path::new("/usr/sbin/nginx"))
+            .unwrap()
+            .dir("etc", 0o755)
+            .file("etc/nginx.conf", config, 0o644)
+            .file("etc/passwd", "root:x:0:0::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n", 0o644)
+            .file("etc/group", "root:x:0:\nnogroup:x:65534:\n", 0o644)
+            .dir("run", 0o755)
+            .dir("var", 0o755)
+            .dir("var/log", 0o755)
+            .dir("var/log/nginx", 0o755)
+            .dir("var/lib", 0o755)
+            .dir("var/lib/nginx", 0o755)
+            .dir("srv", 0o755)
+            .file("srv/index.html", "<h1>nginx of Debian in Darsena</h1>\n", 0o644);
+        let image = Image::new()
+            .layer(Layer::zstd(files))
+            .entrypoint(&["/usr/sbin/nginx", "-c", "/etc/nginx.conf"])
+            .stop_signal("SIGQUIT")
+            .expose(80)
+            .build();
+        self.push(&image, name)
+    }
+
+    fn push(&self, image: &Built, name: &str) -> String {
+        let (repository, tag) = name.split_once(':').expect("a test names its tag");
+        image.push_blocking(&self.address, repository, tag).unwrap();
+        format!("{}/{name}", self.address)
+    }
+}
+
+/// The sample application as a tar in the OCI layout.
+pub fn hello_archive(folder: &Path, env: &[(&str, &str)]) -> PathBuf {
+    let archive = folder.join("hello.tar");
+    hello(env).write_archive(&archive, "1").unwrap();
+    archive
+}
+
+/// An address at which nothing listens, as far as one can know.
+pub fn address_without_a_listener() -> String {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().to_string()
+}
+
+fn hello(env: &[(&str, &str)]) -> Built {
+    let image = Image::new().layer(hello_layer()).entrypoint(&["/hello"]).user("65534:65534").expose(8080);
+    env.iter().fold(image, |image, (name, value)| image.env(name, value)).build()
+}
+
+fn hello_layer() -> Layer {
+    let target = Path::new(DARSENA).ancestors().nth(2).expect("the binary lies in target/PROFILE/");
+    let program = target.join("x86_64-unknown-linux-gnu/debug/hello");
+    assert!(program.exists(), "{} is missing; `make e2e` builds it", program.display());
+    Layer::gzip(Tar::new().host_file(&program, "hello").unwrap())
+}
