@@ -25,7 +25,7 @@ impl Local {
     /// See [`Engine::check`](crate::Engine::check).
     pub(super) async fn check_machine(&self) -> Vec<Check> {
         let hierarchies = cgroup::hierarchies().unwrap_or_default();
-        let mut checks = vec![check_root(), check_kernel(), check_overlay()];
+        let mut checks = vec![check_root(), check_kernel(), check_overlay(), check_data(&self.config.data)];
         checks.push(self.check_runtime().await);
         checks.push(check_nft(firewall::find_nft()).await);
         checks.extend(check_cgroups(&hierarchies));
@@ -68,6 +68,22 @@ fn check_overlay() -> Check {
         (false, false) => "not there",
     };
     result("overlayfs", is_known || module.is_dir(), detail, "use a kernel with overlayfs")
+}
+
+/// A writable layer cannot lie on every file system (Documentation/filesystems/overlayfs.rst, "Upper and
+/// Lower"). Numbers of `statfs` are those of linux/magic.h.
+fn check_data(data: &Path) -> Check {
+    const UNFIT: [(u32, &str); 4] =
+        [(0x794c_7630, "an overlay"), (0x6969, "NFS"), (0x6573_5546, "FUSE"), (0x4d44, "FAT")];
+    let hint = "put the data folder on a local file system such as ext4 or XFS";
+    let kind = match rustix::fs::statfs(data) {
+        Ok(status) => status.f_type as u32,
+        Err(error) => return result("data folder", false, format!("{}: {error}", data.display()), hint),
+    };
+    match UNFIT.iter().find(|(number, _)| *number == kind) {
+        Some((_, name)) => result("data folder", false, format!("{} is on {name}", data.display()), hint),
+        None => result("data folder", true, data.display().to_string(), hint),
+    }
 }
 
 async fn check_nft(nft: Option<PathBuf>) -> Check {

@@ -26,6 +26,20 @@ async fn both_outputs_are_kept_apart() {
     bench.finish().await;
 }
 
+/// Many images point their log files at `/dev/stdout`, and run as another user than root.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_user_can_open_the_outputs_by_name() {
+    let Some(bench) = Bench::open() else { return };
+    for user in ["", "app"] {
+        let mut spec = bench.spec(&["reopen"]);
+        spec.user = user.into();
+        let (code, mut lines) = bench.run(&spec).await;
+        lines.sort();
+        assert_eq!((code, lines), (0, vec!["to /dev/stderr".to_owned(), "to /dev/stdout".to_owned()]));
+    }
+    bench.finish().await;
+}
+
 /// Row P7, in small: nobody reads, and far more is written than is kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_output_is_bounded_on_disk() {

@@ -39,6 +39,12 @@ fn main() {
         ["forks"] => forks(),
         ["cat", paths @ ..] => paths.iter().for_each(|path| cat(path)),
         ["dir", path] => dir(path),
+        ["reopen"] => {
+            for name in ["/dev/stdout", "/dev/stderr"] {
+                let mut file = std::fs::OpenOptions::new().write(true).open(name).unwrap();
+                writeln!(file, "to {name}").unwrap();
+            }
+        }
         other => panic!("unknown: {other:?}"),
     }
 }
