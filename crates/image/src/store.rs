@@ -75,7 +75,8 @@ impl ImageStore {
             .map_err(|cause| ImageError::new(reference, Phase::Pull, cause))
     }
 
-    /// The root filesystem of a manifest, from disk only; `None` when a part of it is not here.
+    /// The root filesystem of a manifest, from disk only; `None` when a part of it is not here. It waits for the
+    /// disk.
     pub fn rootfs(&self, manifest: &Digest) -> Result<Option<RootFs>, ImageError> {
         self.inner.rootfs(manifest).map_err(|cause| ImageError::new(manifest, Phase::Pull, cause))
     }
@@ -86,7 +87,8 @@ impl ImageStore {
     }
 
     /// Removes every layer and document that no manifest of `keep` and no loaded image needs. Layers that a
-    /// pull works on right now stay; those that it has finished must be among `keep`.
+    /// pull works on right now stay; what it has finished goes, so manifests of deployments under way belong in
+    /// `keep`. It waits for the disk, which may take long.
     pub fn sweep(&self, keep: &[Digest]) -> Result<Swept, ImageError> {
         self.inner.sweep(keep).map_err(|cause| ImageError::new("images", Phase::Pull, cause))
     }
@@ -145,7 +147,10 @@ impl Inner {
         let place = self.client.place(reference)?;
         let origin = Origin::Registry { client: &self.client, place: &place, login };
         self.bring_all(origin, &layers, progress).await?;
-        self.assemble(&layers)
+        let folders = self.folders.clone();
+        tokio::task::spawn_blocking(move || assemble(&folders, &layers))
+            .await
+            .unwrap_or_else(|error| Err(Cause::Unpack(error.to_string())))
     }
 
     /// Gets a manifest and its configuration again, which are no longer kept.
@@ -183,15 +188,9 @@ impl Inner {
         Ok(())
     }
 
-    fn assemble(&self, layers: &[LayerInfo]) -> Result<RootFs, Cause> {
-        let layers: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
-        let dir_fixes = layer::dir_fixes(&self.folders, &layers)?;
-        Ok(RootFs { layers, dir_fixes })
-    }
-
     fn rootfs(&self, manifest: &Digest) -> Result<Option<RootFs>, Cause> {
         let Some((layers, _)) = source::kept(manifest, &self.folders)? else { return Ok(None) };
-        match self.assemble(&layers) {
+        match assemble(&self.folders, &layers) {
             Ok(rootfs) => Ok(Some(rootfs)),
             Err(Cause::LayerNotHere(_)) => Ok(None),
             Err(cause) => Err(cause),
@@ -257,6 +256,12 @@ impl Inner {
         }
         Ok(removed)
     }
+}
+
+fn assemble(folders: &Folders, layers: &[LayerInfo]) -> Result<RootFs, Cause> {
+    let layers: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
+    let dir_fixes = layer::dir_fixes(folders, &layers)?;
+    Ok(RootFs { layers, dir_fixes })
 }
 
 /// Names in a folder that are hex digests.

@@ -4,7 +4,6 @@
 //! and in the overlay it would hide what a lower layer says of it.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -18,7 +17,7 @@ use crate::unpack::FILES;
 
 /// A layer as far as it matters here.
 struct Layer {
-    files: File,
+    files: OwnedFd,
     implied: HashSet<String>,
 }
 
@@ -40,7 +39,9 @@ pub(crate) fn dir_fixes(folders: &Folders, layers: &[DiffId]) -> Result<Vec<DirF
     for diff_id in layers {
         let record = folders.layer_record(diff_id).ok_or_else(|| Cause::LayerNotHere(diff_id.clone()))?;
         let path = folders.layer(diff_id).join(FILES);
-        let files = File::open(&path).map_err(|error| Cause::storage("open", path, error))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let files = fs::open(&path, flags, Mode::empty())
+            .map_err(|error| Cause::storage("open", path, error.into()))?;
         // A name that is not UTF-8 cannot be named in a fix, and stays as it is.
         let text = |path: &crate::unpack::report::PathBytes| match path {
             crate::unpack::report::PathBytes::Text(text) => Some(text.clone()),

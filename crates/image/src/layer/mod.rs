@@ -1,6 +1,7 @@
 //! Layers: from the network, or a file, to files in place.
 
 mod dir_fixes;
+mod pace;
 mod place;
 mod pull;
 mod unpacker;

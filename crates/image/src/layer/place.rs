@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use model::image::DiffId;
-use rustix::fs::{Mode, OFlags, ResolveFlags, XattrFlags, fsetxattr, openat2, syncfs};
+use rustix::fs::{Mode, OFlags, ResolveFlags, XattrFlags, fsetxattr, open, openat2, syncfs};
 use rustix::io::Errno;
 
 use crate::Cause;
@@ -33,9 +34,12 @@ fn finish(
     diff_id: &DiffId,
     unpacked: Unpacked,
 ) -> io::Result<()> {
+    // The process that wrote here is not trusted: were `fs` a link, it would lead out.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let files = open(from.join(FILES), flags, Mode::empty())?;
     remove_tree(&from.join(TRASH))?;
     for path in &unpacked.opaque_dirs {
-        mark_opaque(&from.join(FILES), path)?;
+        mark_opaque(&files, path)?;
     }
     let record = LayerRecord {
         diff_id: diff_id.clone(),
@@ -56,14 +60,13 @@ fn finish(
 
 /// `trusted.overlay.opaque` on a directory (kernel, overlayfs.rst). One that a later entry replaced by something
 /// else hides what is below anyway.
-fn mark_opaque(files: &Path, path: &PathBytes) -> io::Result<()> {
-    let root = File::open(files)?;
+fn mark_opaque(files: &OwnedFd, path: &PathBytes) -> io::Result<()> {
     let path = path.to_bytes();
     let path: &[u8] = if path.is_empty() { b"." } else { &path };
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     for _ in 0..1000 {
-        match openat2(&root, path, flags, Mode::empty(), resolve) {
+        match openat2(files, path, flags, Mode::empty(), resolve) {
             Ok(folder) => {
                 return Ok(fsetxattr(&folder, "trusted.overlay.opaque", b"y", XattrFlags::empty())?);
             }

@@ -7,6 +7,7 @@ use model::image::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt;
 
+use super::pace::Pace;
 use super::place::put_in_place;
 use super::unpacker::{Unpacker, discard};
 use crate::disk::{Folders, Locks, Scratch};
@@ -105,7 +106,7 @@ async fn bring_once(
     };
     match origin {
         Origin::Registry { client, place, login } => {
-            stream_registry(client, place, login, layer, &mut sink).await.map_err(Failed::Final)?;
+            stream_registry(tools, (client, place, login), layer, &mut sink).await.map_err(Failed::Final)?;
         }
         Origin::Folder(blobs) => stream_file(&blobs.join(layer.digest.hex()), layer, &mut sink).await?,
     }
@@ -192,9 +193,8 @@ fn refused(refusal: &Refusal, layer: &LayerInfo, folder: PathBuf) -> Cause {
 
 /// Streams from the registry, over as many connections as it takes.
 async fn stream_registry(
-    client: &Client,
-    place: &Place,
-    login: Option<&Login>,
+    tools: Tools<'_>,
+    (client, place, login): (&Client, &Place, Option<&Login>),
     layer: &LayerInfo,
     sink: &mut Sink<'_>,
 ) -> Result<(), Cause> {
@@ -207,6 +207,7 @@ async fn stream_registry(
             Ok(mut stream) => {
                 // Bytes that were taken already are the same again, or the digest will tell.
                 let mut skip = sink.done - stream.offset;
+                let mut pace = Pace::new(tools.config.timeouts.idle);
                 loop {
                     let piece = match stream.next(&place.registry).await {
                         Ok(Some(piece)) => piece,
@@ -214,6 +215,9 @@ async fn stream_registry(
                         Ok(None) => break "it ended too early".to_owned(),
                         Err(reason) => break reason,
                     };
+                    if !pace.keeps_up(piece.len()) {
+                        break "it sent less than 1 KiB a second".to_owned();
+                    }
                     let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
                     skip -= skipped as u64;
                     if !sink.take(&piece[skipped..]).await {

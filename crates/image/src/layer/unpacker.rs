@@ -1,7 +1,7 @@
 //! The unpack process from outside: started for one layer, fed, asked how it ended.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,9 +34,9 @@ impl Unpacker {
     pub fn start(config: &Config, scratch: Scratch) -> Result<Self, Cause> {
         for (name, mode) in [(FILES, 0o755), (TRASH, 0o700)] {
             let folder = scratch.path().join(name);
-            DirBuilder::new()
-                .mode(mode)
-                .create(&folder)
+            // Set apart from making it, so that the mask of this process does not count.
+            fs::create_dir(&folder)
+                .and_then(|()| fs::set_permissions(&folder, Permissions::from_mode(mode)))
                 .map_err(|error| Cause::storage("make", folder, error))?;
         }
         let limits = config.limits;

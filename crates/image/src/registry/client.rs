@@ -219,10 +219,11 @@ impl Client {
         let username = login.map(|login| clean(&login.username));
         match answer.status {
             401 => match username {
-                Some(username) if answer.code.is_empty() || answer.code == "UNAUTHORIZED" => {
-                    Cause::CredentialRejected { registry, username }
+                // The login was good for a token, but the token is not for this image.
+                Some(_) if self.tokens.get(place, login).is_some() => {
+                    Cause::AccessDenied { registry, username }
                 }
-                Some(_) => Cause::AccessDenied { registry, username },
+                Some(username) => Cause::CredentialRejected { registry, username },
                 None => Cause::Unauthorized { registry, reason: answer.reason() },
             },
             403 => Cause::AccessDenied { registry, username },

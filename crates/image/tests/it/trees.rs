@@ -246,3 +246,57 @@ async fn empty_layers_are_layers() {
         bench.store.load(&folder, &name).await.unwrap();
     }
 }
+
+/// The layers as the kernel shows them over each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn layers_lie_over_each_other_as_the_image_says() {
+    if !is_root() {
+        return;
+    }
+    let base = Tar::new()
+        .dir("etc", 0o755)
+        .file("etc/kept", "base", 0o644)
+        .file("etc/gone", "x", 0o644)
+        .file("etc/changed", "base", 0o644)
+        .dir("cache", 0o755)
+        .file("cache/old", "x", 0o644)
+        .dir("swapped", 0o755)
+        .file("swapped/old", "x", 0o644);
+    let top = Tar::new()
+        .file("etc/.wh.gone", "", 0o644)
+        .file("etc/changed", "top", 0o644)
+        .file("cache/.wh..wh..opq", "", 0o644)
+        .file("cache/new", "x", 0o644)
+        .dir("swapped", 0o755)
+        .file("swapped/new", "x", 0o644)
+        .file(".wh.swapped", "", 0o644);
+    let bench = Bench::new(&[]);
+    let layout = bench.folder.path().join("layout");
+    let image = Image::new().layer(Layer::gzip(base)).layer(Layer::zstd(top));
+    image.build().write_layout(&layout, "1").unwrap();
+    let name = model::image::Reference::parse("localhost/x:1").unwrap();
+    bench.store.load(&layout, &name).await.unwrap();
+    let (_, rootfs) = bench.pull("localhost/x:1").await.unwrap();
+
+    let merged = bench.folder.path().join("merged");
+    std::fs::create_dir(&merged).unwrap();
+    let (lower, upper) = (bench.files(&rootfs, 0), bench.files(&rootfs, 1));
+    let options = format!("lowerdir={}:{}", upper.display(), lower.display());
+    let options = std::ffi::CString::new(options).unwrap();
+    rustix::mount::mount("overlay", &merged, "overlay", rustix::mount::MountFlags::RDONLY, Some(&*options))
+        .unwrap();
+    let listed = std::panic::catch_unwind(|| listing(&merged));
+    rustix::mount::unmount(&merged, rustix::mount::UnmountFlags::DETACH).unwrap();
+    is(
+        &listed.unwrap(),
+        &[
+            "cache d755 0:0",
+            "cache/new f644 0:0 = \"x\"",
+            "etc d755 0:0",
+            "etc/changed f644 0:0 = \"top\"",
+            "etc/kept f644 0:0 = \"base\"",
+            "swapped d755 0:0",
+            "swapped/new f644 0:0 = \"x\"",
+        ],
+    );
+}
