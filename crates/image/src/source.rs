@@ -134,7 +134,7 @@ fn describe(
     Resolved {
         platforms,
         layers: layers(manifest, &configuration),
-        size: manifest.config.size + manifest.layers.iter().map(|layer| layer.size).sum::<u64>(),
+        size: manifest.layers.iter().fold(manifest.config.size, |sum, layer| sum.saturating_add(layer.size)),
         config: configuration.image,
         platform: configuration.platform,
         manifest: manifest_digest,

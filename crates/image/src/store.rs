@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::Phase;
 use model::image::{DiffId, Digest, Reference, RootFs};
+use tokio::sync::Semaphore;
 
 use crate::disk::{Folders, Locks, remove_tree};
 use crate::layer::{self, Origin, Tools};
@@ -14,6 +15,9 @@ use crate::local::Layout;
 use crate::registry::{Client, Fetched, What};
 use crate::source::{self, Source};
 use crate::{Cause, Config, ImageError, LayerInfo, Login, Progress, Resolved};
+
+/// Layers worked on at once by all pulls together: each has a process of its own, with up to 128 MiB.
+const MAX_LAYERS_AT_ONCE: usize = 8;
 
 /// Images of this machine and the way to more of them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,6 +31,7 @@ struct Inner {
     folders: Folders,
     client: Client,
     locks: Locks,
+    slots: Semaphore,
 }
 
 /// What [`ImageStore::sweep`] removed.
@@ -44,7 +49,15 @@ impl ImageStore {
         let failed = |cause| ImageError::new("images", Phase::Pull, cause);
         let folders = Folders::open(&config.root).map_err(failed)?;
         let client = Client::new(&config).map_err(failed)?;
-        Ok(Self { inner: Arc::new(Inner { config, folders, client, locks: Locks::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                folders,
+                client,
+                locks: Locks::default(),
+                slots: Semaphore::new(MAX_LAYERS_AT_ONCE),
+            }),
+        })
     }
 
     /// Reference to manifest and configuration, verified and kept. Asks the registry every time, except for
@@ -174,7 +187,8 @@ impl Inner {
         progress: &Progress,
     ) -> Result<(), Cause> {
         progress.begin(layers.iter().map(|layer| (layer.digest.clone(), layer.size)));
-        let tools = Tools { config: &self.config, folders: &self.folders, locks: &self.locks };
+        let tools =
+            Tools { config: &self.config, folders: &self.folders, locks: &self.locks, slots: &self.slots };
         // Boxed and listed, because the compiler cannot prove of the lazy chain that it may move between threads.
         let work: Vec<_> = layers
             .iter()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use model::image::Digest;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
 
 use super::pace::Pace;
 use super::place::put_in_place;
@@ -38,6 +39,8 @@ pub(crate) struct Tools<'a> {
     pub config: &'a Config,
     pub folders: &'a Folders,
     pub locks: &'a Locks,
+    /// Layers that may be worked on at once, by all pulls together.
+    pub slots: &'a Semaphore,
 }
 
 /// Why a try ended.
@@ -67,6 +70,13 @@ pub(crate) async fn bring(
         progress.set_state(index, LayerState::Shared);
         return Ok(());
     }
+    if layer.size > tools.config.limits.unpacked_bytes {
+        let reason =
+            format!("it has {} bytes; the limit is {}", layer.size, tools.config.limits.unpacked_bytes);
+        return Err(Cause::LayerInvalid { layer: layer.digest.clone(), reason });
+    }
+    // Whoever has a slot has its lock already, so nobody waits for a lock with a slot in hand.
+    let _slot = tools.slots.acquire().await;
     progress.set_state(index, LayerState::Pulling);
     let watched = Watched { progress, index };
     let first = bring_once(tools, origin, layer, &watched).await;

@@ -327,4 +327,31 @@ mod tests {
         assert_eq!(wait("-5"), None);
         assert_eq!(wait("soon"), None);
     }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_server_without_tls_is_never_spoken_to_in_plain() {
+        let server = testkit::registry::Bad::start().await.unwrap();
+        let transport = Transport::new(Named::new(&[server.host()]), Timeouts::default()).unwrap();
+        let url = Url::parse(&format!("https://{}/v2/", server.host())).unwrap();
+        let error = transport.get("the registry", &url, &HeaderMap::new(), None).await.unwrap_err();
+        assert!(matches!(error, Cause::Tls { .. }), "{error:?}");
+        assert!(server.seen().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_and_an_unknown_name_have_words_of_their_own() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let transport = Transport::new(Named::new(&[closed.to_string()]), Timeouts::default()).unwrap();
+        let get = async |address: &str| {
+            let url = Url::parse(address).unwrap();
+            transport.get("the registry", &url, &HeaderMap::new(), None).await.unwrap_err().to_string()
+        };
+        let refused = get(&format!("http://{closed}/")).await;
+        assert!(refused.contains("cannot be reached: connection refused"), "{refused}");
+        let unknown = get("https://no-such-registry.invalid/").await;
+        assert!(
+            unknown.contains("cannot be reached") && unknown.contains("no-such-registry.invalid"),
+            "{unknown}"
+        );
+    }
 }
