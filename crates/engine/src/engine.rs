@@ -50,7 +50,8 @@ pub trait Engine: Send + Sync {
     /// start of the platform, and now and then.
     async fn mend(&self) -> Result<(), EngineError>;
 
-    /// Removes every container and every trace that this installation left on the machine.
+    /// Removes every container and every trace that this installation left on the machine. Open the engine anew
+    /// to use it again.
     async fn down(&self) -> Result<(), EngineError>;
 
     /// What this machine offers for running containers, for `darsena doctor`.

@@ -76,7 +76,9 @@ fn check_data(data: &Path) -> Check {
     const UNFIT: [(u32, &str); 4] =
         [(0x794c_7630, "an overlay"), (0x6969, "NFS"), (0x6573_5546, "FUSE"), (0x4d44, "FAT")];
     let hint = "put the data folder on a local file system such as ext4 or XFS";
-    let kind = match rustix::fs::statfs(data) {
+    // Before the first container there is no such folder.
+    let place = data.ancestors().find(|path| path.exists()).unwrap_or(data);
+    let kind = match rustix::fs::statfs(place) {
         Ok(status) => status.f_type as u32,
         Err(error) => return result("data folder", false, format!("{}: {error}", data.display()), hint),
     };

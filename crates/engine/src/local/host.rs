@@ -1,17 +1,22 @@
-//! The state of this machine that all installations on it share.
+//! The state of this machine that all installations on it share: which network each has, and whether the kernel
+//! passes packets on. Whoever comes first switches that on; whoever leaves last sets it back.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::EngineError;
-use crate::error::Doing;
+use nix::fcntl::{Flock, FlockArg};
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
-/// Exists when the machine did not forward packets before the first of us came. It is outside every
-/// installation's own folder, because whoever leaves last sets it right.
-const WAS_OFF: &str = "/run/darsena.ip_forward";
+/// Outside every installation's own folder, and gone with the last of them.
+const SHARED: &str = "/run/darsena.machine";
+
+/// Exists when the machine did not forward packets before the first of us came.
+const WAS_OFF: &str = "/run/darsena.machine/forwarding-was-off";
+
+/// Locked, so that no file is needed that nobody could remove again.
+const LOCKED: &str = "/run";
 
 /// Where systems keep their programs.
 const PROGRAM_FOLDERS: [&str; 6] =
@@ -26,22 +31,81 @@ pub(super) fn forwards() -> io::Result<bool> {
     Ok(fs::read_to_string(FORWARDING)?.trim() != "0")
 }
 
-/// Lets the kernel pass packets between interfaces. Call it when the container's interface is there: then
-/// nobody who leaves takes it back.
-pub(super) fn enable_forwarding() -> Result<(), EngineError> {
-    let doing = || format!("setting {FORWARDING}");
-    if forwards().doing(doing)? {
-        return Ok(());
-    }
-    fs::write(WAS_OFF, "").doing(|| format!("writing {WAS_OFF}"))?;
-    fs::write(FORWARDING, "1").doing(doing)
+/// The right to change the shared state, for a moment.
+pub(super) struct Shared {
+    _lock: Flock<File>,
 }
 
-/// Sets forwarding back to what it was. Only for the last installation on the machine.
-pub(super) fn restore_forwarding() -> Result<(), EngineError> {
-    match fs::remove_file(WAS_OFF) {
-        Ok(()) => fs::write(FORWARDING, "0").doing(|| format!("setting {FORWARDING}")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(EngineError::host(format!("removing {WAS_OFF}"), error)),
+impl Shared {
+    /// Waits for the right and uses it.
+    pub async fn change<T: Send + 'static>(
+        change: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let work = move || {
+            let lock =
+                Flock::lock(File::open(LOCKED)?, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+            change(&Self { _lock: lock })
+        };
+        tokio::task::spawn_blocking(work).await?
+    }
+
+    /// Says whether the network of this name is now the one of the installation with run folder `run`. It is
+    /// not when another living installation has it.
+    pub fn reserve(&self, network: &str, run: &Path) -> io::Result<bool> {
+        let file = Path::new(SHARED).join(network);
+        match owner(&file)? {
+            Some(owner) if owner != run => Ok(false),
+            Some(_) => Ok(true),
+            None => {
+                crate::folders::make_private(Path::new(SHARED))?;
+                fs::write(file, run.as_os_str().as_encoded_bytes())?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Lets the kernel pass packets between interfaces.
+    pub fn enable_forwarding(&self) -> io::Result<()> {
+        if forwards()? {
+            return Ok(());
+        }
+        crate::folders::make_private(Path::new(SHARED))?;
+        fs::write(WAS_OFF, "")?;
+        fs::write(FORWARDING, "1")
+    }
+
+    /// Gives up the network of the installation with run folder `run`; with the last one goes everything else.
+    pub fn leave(&self, run: &Path) -> io::Result<()> {
+        let mut others = 0;
+        let entries = match fs::read_dir(SHARED) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for file in entries {
+            let file = file?.path();
+            match owner(&file)? {
+                _ if file == Path::new(WAS_OFF) => {}
+                Some(owner) if owner != run => others += 1,
+                _ => fs::remove_file(file)?,
+            }
+        }
+        if others > 0 {
+            return Ok(());
+        }
+        match fs::remove_file(WAS_OFF) {
+            Ok(()) => fs::write(FORWARDING, "0")?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        fs::remove_dir(SHARED)
+    }
+}
+
+/// The run folder of the installation that has a network, as long as that folder exists.
+fn owner(file: &Path) -> io::Result<Option<PathBuf>> {
+    match fs::read_to_string(file) {
+        Ok(run) => Ok(Some(PathBuf::from(run)).filter(|run| run.is_dir())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }

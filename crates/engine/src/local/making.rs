@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::unix::pipe;
 
+use super::host::Shared;
 use super::subnet::Link;
-use super::{Local, firewall, host, network};
+use super::{Local, firewall, network};
 use crate::error::Doing;
 use crate::folders::{RunFolder, make_private, write_whole};
 use crate::shim::protocol::{Orders, Report};
@@ -24,6 +25,7 @@ impl Local {
         check(spec)?;
         let runtime = self.runtime().await?;
         let nft = self.nft()?;
+        self.places.make().doing(|| format!("making folders in {}", self.config.run.display()))?;
         let subnet = self.subnet().await?;
         let run = self.places.run_of(&spec.id);
         let link = self.take_link(&run).await?;
@@ -59,7 +61,8 @@ impl Local {
         }
         plugged?;
         loaded?;
-        host::enable_forwarding()?;
+        let doing = || "letting the kernel pass packets on".to_owned();
+        Shared::change(Shared::enable_forwarding).await.doing(doing)?;
         write_whole(&run.whole(), b"").doing(|| format!("writing {}", run.whole().display()))
     }
 

@@ -33,6 +33,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 pub use self::config::{Config, RoleCommand};
 use self::finding::Found;
+use self::host::Shared;
 use self::locks::Locks;
 use self::places::Places;
 use self::subnet::Subnet;
@@ -58,7 +59,7 @@ struct Local {
 }
 
 impl LocalEngine {
-    /// Takes up the work where an earlier process left it. Quick; needs root to be of use.
+    /// Takes up the work where an earlier process left it. Looks at nothing and makes nothing yet.
     pub fn open(config: Config) -> Result<Self, EngineError> {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if config.instance.len() != 8 || !config.instance.bytes().all(is_hex) {
@@ -68,7 +69,6 @@ impl LocalEngine {
             ));
         }
         let places = Places::of(&config);
-        places.make().doing(|| format!("making {} and {}", config.run.display(), config.data.display()))?;
         let (subnet, runtime) = (OnceCell::new(), OnceCell::new());
         let (links, locks) = (Mutex::new(()), Locks::default());
         Ok(Self(Arc::new(Local { config, places, subnet, runtime, links, locks })))
@@ -105,10 +105,21 @@ impl Local {
             if let Some(subnet) = read_json(&file).doing(doing)? {
                 return Ok(subnet);
             }
-            let subnet =
-                Subnet::choose(&self.config.instance, &network::addresses().await?).ok_or_else(|| {
-                    EngineError::host(doing(), "the host's own networks overlap all of 10.224.0.0/12")
-                })?;
+            let candidates: Vec<_> =
+                Subnet::candidates(&self.config.instance, &network::addresses().await?).collect();
+            let run = self.config.run.clone();
+            let reserve_one = move |shared: &Shared| {
+                for subnet in candidates {
+                    if shared.reserve(&subnet.first.to_string(), &run)? {
+                        return Ok(Some(subnet));
+                    }
+                }
+                Ok(None)
+            };
+            let subnet = Shared::change(reserve_one).await.doing(doing)?;
+            let subnet = subnet.ok_or_else(|| {
+                EngineError::host(doing(), "all of 10.224.0.0/12 is in use on this machine")
+            })?;
             let text = serde_json::to_vec(&subnet).map_err(|error| EngineError::host(doing(), error))?;
             write_whole(&file, &text).doing(doing)?;
             Ok(subnet)
@@ -134,7 +145,9 @@ impl Local {
             return Ok(());
         }
         firewall::load(&self.nft()?, &self.config.instance, self.subnet().await?).await?;
-        host::enable_forwarding()
+        Shared::change(Shared::enable_forwarding)
+            .await
+            .doing(|| "letting the kernel pass packets on".to_owned())
     }
 }
 

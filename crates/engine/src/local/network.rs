@@ -27,9 +27,6 @@ const SYSCTLS: [(&str, &str); 4] = [
     ("ipv4/ping_group_range", "0 2147483647"),
 ];
 
-/// What the names of every installation's interfaces begin with.
-pub(super) const ANY_INSTANCE: &str = "dar";
-
 /// The host's interface of a connection: at most 15 characters.
 pub(super) fn interface(instance: &str, link: &Link) -> String {
     format!("{}{}", interface_prefix(instance), link.index)
@@ -37,7 +34,7 @@ pub(super) fn interface(instance: &str, link: &Link) -> String {
 
 /// What the names of all our interfaces begin with.
 pub(super) fn interface_prefix(instance: &str) -> String {
-    format!("{ANY_INSTANCE}{instance}")
+    format!("dar{instance}")
 }
 
 /// Connects the network namespace of process `pid` to the host. What an earlier attempt left is replaced.

@@ -32,17 +32,17 @@ pub(crate) struct Link {
 }
 
 impl Subnet {
-    /// The first network, counted from one that follows from `instance` (8 hex digits), that overlaps none of
-    /// `taken` (address, prefix length). `None` when all overlap.
-    pub fn choose(instance: &str, taken: &[(Ipv4Addr, u8)]) -> Option<Self> {
+    /// The networks that overlap none of `taken` (address, prefix length), counted from one that follows from
+    /// `instance` (8 hex digits).
+    pub fn candidates(instance: &str, taken: &[(Ipv4Addr, u8)]) -> impl Iterator<Item = Self> {
         let start = u32::from_str_radix(instance, 16).unwrap_or(0);
-        let candidate = |n: u32| {
+        let candidate = move |n: u32| {
             let number = (start.wrapping_add(n)) % SUBNETS;
             Subnet { first: (BASE + (number << (32 - SUBNET_PREFIX))).into() }
         };
         (0..SUBNETS)
             .map(candidate)
-            .find(|subnet| !taken.iter().any(|other| overlap((subnet.first, SUBNET_PREFIX), *other)))
+            .filter(|subnet| !taken.iter().any(|other| overlap((subnet.first, SUBNET_PREFIX), *other)))
     }
 
     /// The lowest connection whose number is not `taken`; `None` when all 1024 are.
@@ -65,7 +65,7 @@ mod tests {
 
     fn chosen(instance: &str, taken: &[([u8; 4], u8)]) -> Option<Ipv4Addr> {
         let taken: Vec<_> = taken.iter().map(|(address, prefix)| ((*address).into(), *prefix)).collect();
-        Some(Subnet::choose(instance, &taken)?.first)
+        Some(Subnet::candidates(instance, &taken).next()?.first)
     }
 
     #[test]

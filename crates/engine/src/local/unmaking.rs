@@ -10,11 +10,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::clear::remove_tree;
+use super::host::Shared;
 use super::subnet::Link;
 use super::talk::Talk;
-use super::{Local, firewall, host, network};
+use super::{Local, firewall, network};
 use crate::EngineError;
 use crate::cgroup::Cgroup;
+use crate::error::Doing;
 use crate::folders::{DataFolder, RunFolder, read_json};
 use crate::shim::protocol::Ask;
 
@@ -34,7 +36,11 @@ impl Local {
     pub(super) async fn unmake(&self, id: &ContainerId, logs: Logs) -> Result<(), EngineError> {
         let run = self.places.run_of(id);
         let mut leftovers = Vec::new();
-        self.end_supervisor(&run).await.unwrap_or_else(|error| leftovers.push(error.to_string()));
+        let lock = self.without_supervisor(&run).await;
+        let lock = lock.unwrap_or_else(|error| {
+            leftovers.push(error.to_string());
+            None
+        });
 
         let link = read_json::<Link>(&run.network()).unwrap_or_default();
         if let Some(link) = link {
@@ -44,7 +50,8 @@ impl Local {
         let (data, cgroup) = (self.places.data_of(id), self.places.cgroup_of(id));
         let state = self.places.runtime_root().join(id.as_str());
         let files = tokio::task::spawn_blocking(move || {
-            note(&mut leftovers, "ending its processes", end_processes(&run, &cgroup));
+            let _lock = lock;
+            note(&mut leftovers, "ending its processes", end_processes(&cgroup));
             note(&mut leftovers, "removing the runtime's state", remove_tree(&state));
             if leftovers.is_empty() {
                 note(&mut leftovers, "removing what it wrote", remove_data(&data, logs));
@@ -61,7 +68,29 @@ impl Local {
         }
     }
 
-    /// Asks first, then kills.
+    /// Ends the supervisor and takes its lock, so that none can come after it. One that an earlier process of
+    /// ours has only just started holds the lock, but does not listen yet.
+    async fn without_supervisor(&self, run: &RunFolder) -> Result<Option<Flock<File>>, EngineError> {
+        let doing = || "ending the supervisor".to_owned();
+        let mut file = match File::options().write(true).create(true).truncate(false).open(run.lock()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.doing(doing)?,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.end_supervisor(run).await?;
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(Some(lock)),
+                Err((_, error)) if Instant::now() > deadline => {
+                    return Err(EngineError::host(doing(), error));
+                }
+                Err((again, _)) => file = again,
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Asks first, then kills; one that does not listen is left alone.
     async fn end_supervisor(&self, run: &RunFolder) -> Result<(), EngineError> {
         let Some(mut talk) = Talk::connect(run).await? else { return Ok(()) };
         let asked = talk.ask(&Ask::Stop { grace_ms: 0 }, PATIENCE).await;
@@ -119,10 +148,8 @@ impl Local {
         for interface in network::interfaces(&network::interface_prefix(instance)).await? {
             network::unplug(&interface).await?;
         }
-        match network::interfaces(network::ANY_INSTANCE).await?.is_empty() {
-            true => host::restore_forwarding(),
-            false => Ok(()),
-        }
+        let run = self.config.run.clone();
+        Shared::change(move |shared| shared.leave(&run)).await.doing(|| "giving up the network".to_owned())
     }
 }
 
@@ -132,29 +159,10 @@ fn note(leftovers: &mut Vec<String>, doing: &str, result: io::Result<()>) {
     }
 }
 
-/// A supervisor that has only just begun holds the lock, or fails to get it from us; then no process of the
-/// container is left or comes later.
-fn end_processes(run: &RunFolder, cgroup: &str) -> io::Result<()> {
-    let _lock = take_lock(run)?;
+fn end_processes(cgroup: &str) -> io::Result<()> {
     let cgroup = Cgroup::of(cgroup)?;
     cgroup.kill()?;
     cgroup.remove()
-}
-
-fn take_lock(run: &RunFolder) -> io::Result<Option<Flock<File>>> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut file = match File::options().write(true).create(true).truncate(false).open(run.lock()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    loop {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err((_, error)) if Instant::now() > deadline => return Err(error.into()),
-            Err((again, _)) => file = again,
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 fn remove_data(data: &DataFolder, logs: Logs) -> io::Result<()> {

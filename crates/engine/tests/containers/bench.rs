@@ -170,6 +170,10 @@ impl Bench {
                 traces.push(format!("cgroup {}", group.display()));
             }
         }
+        let networks = fs::read_dir("/run/darsena.machine").into_iter().flatten().flatten();
+        let owners = networks.filter_map(|file| fs::read_to_string(file.path()).ok());
+        traces
+            .extend(owners.filter(|owner| owner.contains(folder)).map(|owner| format!("network of {owner}")));
         for path in [&self.config.run, &self.config.data] {
             if path.exists() {
                 traces.push(format!("folder {}", path.display()));

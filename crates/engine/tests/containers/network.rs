@@ -55,26 +55,30 @@ fn uplink_address() -> std::net::IpAddr {
     socket.local_addr().unwrap().ip()
 }
 
-/// The world outside is a network namespace with an address of the range for documentation.
+/// The world outside is a network namespace with an address of the range for measurements (RFC 2544).
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_reaches_the_world_outside() {
     let Some(bench) = Bench::open() else { return };
     let outside = Outside::open(&bench.config.instance);
-    let (_, lines) = bench.run(&bench.spec(&["connect", "203.0.113.2:7000"])).await;
+    let server = format!("{}.2:7000", outside.network);
+    let (_, lines) = bench.run(&bench.spec(&["connect", &server])).await;
     // The answer names the peer that it sees: the host, not the container.
-    assert_eq!(lines, ["203.0.113.2:7000 answered hello 203.0.113.1"]);
+    assert_eq!(lines, [format!("{server} answered hello {}.1", outside.network)]);
     drop(outside);
     bench.finish().await;
 }
 
 struct Outside {
     name: String,
+    /// The first three numbers of its addresses, another one for every test process.
+    network: String,
     server: std::process::Child,
 }
 
 impl Outside {
     fn open(instance: &str) -> Self {
         let name = format!("world{instance}");
+        let network = format!("198.18.{}", std::process::id() % 256);
         let ip = |args: &str| {
             let args: Vec<_> = args.split(' ').collect();
             let status = Command::new("ip").args(&args).status().unwrap();
@@ -82,18 +86,18 @@ impl Outside {
         };
         ip(&format!("netns add {name}"));
         ip(&format!("link add w{instance} type veth peer name inside netns {name}"));
-        ip(&format!("addr add 203.0.113.1/24 dev w{instance}"));
+        ip(&format!("addr add {network}.1/24 dev w{instance}"));
         ip(&format!("link set w{instance} up"));
-        ip(&format!("-n {name} addr add 203.0.113.2/24 dev inside"));
+        ip(&format!("-n {name} addr add {network}.2/24 dev inside"));
         ip(&format!("-n {name} link set inside up"));
         let server = Command::new("ip")
             .args(["netns", "exec", &name])
             .arg(crate::bench::probe())
-            .args(["serve", "203.0.113.2:7000"])
+            .args(["serve", &format!("{network}.2:7000")])
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let mut outside = Self { name, server };
+        let mut outside = Self { name, network, server };
         // Its first word says that it listens.
         let mut word = [0; 9];
         outside.server.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
