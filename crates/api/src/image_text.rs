@@ -12,9 +12,9 @@ pub fn with(image: &str, tag: Option<&str>, digest: Option<&str>) -> String {
     text
 }
 
-/// The image without tag and digest. A colon before the last slash belongs to a port.
+/// The image without tag, digest and the blanks around it, which its echo keeps. A colon before the last slash belongs to a port.
 fn bare(image: &str) -> &str {
-    let named = image.split('@').next().unwrap_or(image);
+    let named = image.split('@').next().unwrap_or(image).trim();
     let last_part = named.rfind('/').map_or(0, |slash| slash + 1);
     match named[last_part..].find(':') {
         Some(colon) => &named[..last_part + colon],
@@ -44,6 +44,7 @@ mod tests {
             ("localhost:5000/a/b:1@sha256:00", Some("2"), None, "localhost:5000/a/b:2"),
             ("ghcr.io/a/b:1", None, Some("sha256:11"), "ghcr.io/a/b@sha256:11"),
             ("ghcr.io/a/b", Some("2"), Some("sha256:11"), "ghcr.io/a/b:2@sha256:11"),
+            (" nginx ", Some("2"), None, "nginx:2"),
         ] {
             assert_eq!(with(image, tag, digest), expected, "{image}");
         }

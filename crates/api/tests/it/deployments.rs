@@ -84,6 +84,17 @@ async fn a_reference_that_cannot_be_read_is_refused() {
     assert!(shop.server.platform.requests.lock().unwrap().is_empty());
 }
 
+/// The echo keeps the blanks around an image; another tag goes to where the old one was.
+#[tokio::test]
+async fn blanks_around_the_image_are_in_nobodys_way() {
+    let shop = Shop::new().await;
+    let app = format!("/applications/{}", shop.app);
+    let changed = shop.server.patch(&app, json!({"docker_image": " registry.test/shop "})).await.expect(200);
+    assert_eq!(changed["docker_image"], " registry.test/shop ");
+    let (_, record) = shop.deploy(json!({"docker_image_tag": "2"})).await;
+    assert_eq!(record["docker_image_url"], "registry.test/shop:2");
+}
+
 #[tokio::test]
 async fn a_record_tells_how_far_it_is_and_why_it_failed() {
     let shop = Shop::new().await;
