@@ -98,7 +98,7 @@ impl ApiError {
     /// The image cannot be used. `image` is the reference that failed, `host` its registry.
     pub fn image(problem: &ImageProblem, image: &str, host: Option<&str>) -> Self {
         let status = image_status(problem.code);
-        let mut error = Self::new(status, problem.code.as_str(), problem.message.clone());
+        let mut error = Self::new(status, problem.code.as_str(), sentence(&problem.message));
         error.detail = problem.hint.clone();
         error.retry_after = problem.retry_after;
         error.extra.insert("docker_image".into(), json!(image));
@@ -161,7 +161,7 @@ impl From<PlatformError> for ApiError {
             ),
             PlatformError::Refused(message) => Self::bad_request("refused", message),
             PlatformError::Image(problem) => {
-                Self::new(image_status(problem.code), problem.code.as_str(), problem.message.clone())
+                Self::new(image_status(problem.code), problem.code.as_str(), sentence(&problem.message))
                     .with_detail(problem.hint.unwrap_or_default())
             }
             PlatformError::Internal(cause) => Self::internal(&chain(cause.as_ref())),
@@ -200,6 +200,21 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
+/// An error text of the parts below, lower case without full stop, as a sentence for people. A name at its beginning,
+/// such as `ghcr.io/acme/shop`, is not touched.
+fn sentence(text: &str) -> String {
+    let word = text.split(' ').next().unwrap_or_default();
+    let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mut sentence = text.to_owned();
+    if is_word {
+        sentence[..1].make_ascii_uppercase();
+    }
+    if !text.ends_with(['.', '!', '?']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut data = self.extra;
@@ -219,5 +234,21 @@ impl IntoResponse for ApiError {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn an_error_text_becomes_a_sentence() {
+        for (text, expected) in [
+            ("resolving nginx failed: no such tag", "Resolving nginx failed: no such tag."),
+            ("ghcr.io/acme/shop has no tag 2", "ghcr.io/acme/shop has no tag 2."),
+            ("It is one already.", "It is one already."),
+        ] {
+            assert_eq!(sentence(text), expected);
+        }
     }
 }
