@@ -5,7 +5,7 @@ use model::Timestamp;
 use model::access::ApiKey;
 
 use crate::check;
-use crate::error::ApiError;
+use crate::error::{ApiError, chain};
 use crate::permission::Powers;
 use crate::state::ApiState;
 use crate::token;
@@ -27,8 +27,16 @@ pub async fn identify(state: &ApiState, headers: &HeaderMap) -> Result<Caller, A
     if !is_usable(&key, is_old, now) {
         return Err(ApiError::unauthorized());
     }
-    state.store.instance().touch_key(&key, now).await?;
+    note_use(state, &key, now).await;
     Ok(Caller { powers: Powers::of(&key), key })
+}
+
+/// Notes that the key was used. Where that cannot be written, as on a full disk, the request goes on: somebody has
+/// to be able to look, and to remove what fills it.
+async fn note_use(state: &ApiState, key: &ApiKey, now: Timestamp) {
+    if let Err(error) = state.store.instance().touch_key(key, now).await {
+        tracing::warn!(key = %key.id, error = chain(&error), "the use of an API key cannot be noted");
+    }
 }
 
 /// The text after `Bearer`; the scheme is compared without regard to case (RFC 9110, section 11.1).
