@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use store::{CompanyStore, StoreError};
+use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
 use crate::auth::Caller;
@@ -44,6 +45,11 @@ impl Call {
     /// The rows of that company.
     pub fn store(&self) -> CompanyStore {
         self.state.store.company(self.company())
+    }
+
+    /// A turn to read a record, change it and write it back; it ends when the value is dropped.
+    pub async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.state.changes.lock().await
     }
 
     /// The body. Fields that the type does not know are ignored.

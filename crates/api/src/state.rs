@@ -35,6 +35,9 @@ pub struct Shared {
     pub platform: Arc<dyn Platform>,
     pub registry_wait: Duration,
     pub throttle: Throttle<ApiKeyId>,
+    /// Held while a record is read, changed and written back: of two changes at the same time none gets lost.
+    /// Nothing slow happens meanwhile.
+    pub changes: tokio::sync::Mutex<()>,
     /// One attempt to set up at a time.
     pub setup: tokio::sync::Mutex<()>,
 }
@@ -46,6 +49,7 @@ impl ApiState {
             platform,
             registry_wait: config.registry_wait,
             throttle: Throttle::new(config.rate),
+            changes: tokio::sync::Mutex::default(),
             setup: tokio::sync::Mutex::default(),
         }))
     }

@@ -88,6 +88,7 @@ pub async fn get(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
+    let _turn = call.turn().await;
     let mut key = changeable(&call).await?;
     let input: UpdateApiKey = call.json()?;
     if let Some(name) = input.name {
@@ -114,6 +115,7 @@ pub async fn delete(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn toggle(call: Call) -> Result<Answer, ApiError> {
+    let _turn = call.turn().await;
     let mut key = changeable(&call).await?;
     key.is_enabled = !key.is_enabled;
     call.store().set_api_key_enabled(key.id, key.is_enabled).await?;
@@ -122,6 +124,7 @@ pub async fn toggle(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn rotate(call: Call) -> Result<Answer, ApiError> {
+    let _turn = call.turn().await;
     let key = changeable(&call).await?;
     let input: RotateApiKey = call.json_or_empty()?;
     let hours = check::range("old_token_ttl_hours", input.old_token_ttl_hours.unwrap_or(0), 0, 168)?;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use model::image::Reference;
-use model::{App, AppId, AppName, CredentialId, ProjectId, Source, Timestamp};
+use model::{App, AppId, CredentialId, ProjectId, Source, Timestamp};
 use store::StoreError;
 use wire::{CreateApplication, UpdateApplication};
 
@@ -38,8 +38,7 @@ pub async fn list(call: Call) -> Result<Answer, ApiError> {
 pub async fn create(call: Call) -> Result<Answer, ApiError> {
     let input: CreateApplication = call.json()?;
     check::name("display_name", &input.display_name, 2, 64)?;
-    let name =
-        AppName::derive(&input.display_name).map_err(|error| ApiError::invalid("display_name", error))?;
+    let name = application::system_name(&input.display_name)?;
     if check::id("cluster_id", &input.cluster_id)? != CLUSTER.uuid() {
         return Err(ApiError::invalid("cluster_id", "no such cluster; GET /resources/clusters lists them"));
     }
@@ -81,8 +80,19 @@ pub async fn get(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
-    let mut app = find(&call).await?;
+    let known = find(&call).await?;
     let input: UpdateApplication = call.json()?;
+    let wanted = changed(&call, known.clone(), &input).await?;
+    refuse_unusable_image(&call, &known, &wanted).await?;
+    // The registry may have been slow: the change is made to the record as it is by now.
+    let _turn = call.turn().await;
+    let app = changed(&call, find(&call).await?, &input).await?;
+    call.store().update_app(&app).await?;
+    Answer::ok(&application::show(&app, around(&call, &app).await?))
+}
+
+/// The application with the change made, or why it cannot be made.
+async fn changed(call: &Call, mut app: App, input: &UpdateApplication) -> Result<App, ApiError> {
     if let Some(display_name) = &input.display_name {
         check::name("display_name", display_name, 1, 64)?;
         app.display_name = display_name.clone();
@@ -91,26 +101,26 @@ pub async fn update(call: Call) -> Result<Answer, ApiError> {
         application::check_source(source)?;
     }
     application::check_policy(input.image_policy)?;
-    application::keep(&mut app.kept, &input)?;
-    change_image(&call, &mut app, &input).await?;
-    app.updated_at = Timestamp::now();
-    call.store().update_app(&app).await?;
-    Answer::ok(&application::show(&app, around(&call, &app).await?))
-}
-
-async fn change_image(call: &Call, app: &mut App, input: &UpdateApplication) -> Result<(), ApiError> {
+    application::keep(&mut app.kept, input)?;
     let Source::Image { reference, credential: login } = &mut app.source;
     if let Some(given) = &input.docker_registry_credential_id {
         *login = credential(call, given.as_deref()).await?;
     }
     if let Some(image) = &input.docker_image {
-        let parsed = checked_image(image)?;
-        if image != reference {
-            images::refuse_unusable(&call.state, call.company(), &parsed, *login).await?;
-        }
+        checked_image(image)?;
         *reference = image.clone();
     }
-    Ok(())
+    app.updated_at = Timestamp::now();
+    Ok(app)
+}
+
+/// Asks the registry about a new image; the one that the application has already is not looked at again.
+async fn refuse_unusable_image(call: &Call, known: &App, wanted: &App) -> Result<(), ApiError> {
+    let Source::Image { reference, credential } = &wanted.source;
+    if reference == known.source.image_reference() {
+        return Ok(());
+    }
+    images::refuse_unusable(&call.state, call.company(), &checked_image(reference)?, *credential).await
 }
 
 pub async fn delete(call: Call) -> Result<Answer, ApiError> {

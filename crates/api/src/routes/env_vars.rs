@@ -42,6 +42,7 @@ pub async fn create(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
+    let _turn = call.turn().await;
     let mut var = call.store().env_var(applications::id(&call), id(&call)).await?;
     let input: UpdateEnvVar = call.json()?;
     if let Some(key) = input.key {

@@ -22,6 +22,7 @@ pub async fn get(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
+    let _turn = call.turn().await;
     let mut record = find(&call).await?;
     let input: UpdateProcess = call.json()?;
     process::change(&mut record, input)?;

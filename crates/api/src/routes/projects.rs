@@ -62,6 +62,7 @@ pub async fn update(call: Call) -> Result<Answer, ApiError> {
 }
 
 pub async fn delete(call: Call) -> Result<Answer, ApiError> {
+    let _turn = call.turn().await;
     call.store().delete_project(id(&call)).await?;
     Answer::message("The project was removed. Its services stay.")
 }
@@ -74,6 +75,7 @@ pub async fn add_service(call: Call) -> Result<Answer, ApiError> {
         input.service_type,
         AppId::from_uuid(check::id("service_id", &input.service_id)?),
     )?;
+    let _turn = call.turn().await;
     call.store().add_to_project(project.id, app).await?;
     Answer::message("The service is in the project now.")
 }
@@ -86,6 +88,7 @@ pub async fn remove_service(call: Call) -> Result<Answer, ApiError> {
         ApiError::invalid("service_type", "it must be app, database, pipeline or object-storage")
     })?;
     let app = changeable_app(&call, kind, AppId::from_uuid(call.path.get("service_id")))?;
+    let _turn = call.turn().await;
     call.store().remove_from_project(project.id, app).await?;
     Answer::message("The service is in no project now.")
 }

@@ -1,7 +1,7 @@
 //! Applications: what creating and changing one means, and how one is shown.
 
 use model::image::Digest;
-use model::{App, AppStatus, Kept};
+use model::{App, AppName, AppStatus, Kept, NameError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -16,6 +16,17 @@ use crate::error::ApiError;
 use crate::routes::resources::CLUSTER;
 
 const ONE_WEEK_SECONDS: u64 = 604_800;
+
+/// The system name that a display name stands for.
+pub fn system_name(display_name: &str) -> Result<AppName, ApiError> {
+    AppName::derive(display_name).map_err(|error| match error {
+        NameError::Empty => ApiError::invalid(
+            "display_name",
+            "it needs a letter from a to z or a digit, because the application's address is made from those",
+        ),
+        other => ApiError::invalid("display_name", other),
+    })
+}
 
 /// Refuses what this version cannot do, in words that say so.
 pub fn check_source(source: ApplicationSource) -> Result<(), ApiError> {
@@ -50,6 +61,7 @@ pub fn keep(kept: &mut Kept, input: &UpdateApplication) -> Result<(), ApiError> 
     put(kept, "hibernation_enabled", input.hibernation_enabled);
     put(kept, "hibernate_after_seconds", input.hibernate_after_seconds);
     put(kept, "buildpacks", input.buildpacks.as_ref().map(|list| with_ids(list)));
+    drop_foreign(kept);
     let paths = |name| get::<Vec<String>>(kept, name).unwrap_or_default();
     if !paths("allow_deploy_paths").is_empty() && !paths("ignore_deploy_paths").is_empty() {
         return Err(ApiError::invalid(
@@ -58,6 +70,21 @@ pub fn keep(kept: &mut Kept, input: &UpdateApplication) -> Result<(), ApiError> 
         ));
     }
     Ok(())
+}
+
+/// Drops the settings that only another build type has: the Terraform provider plans them as null.
+fn drop_foreign(kept: &mut Kept) {
+    let build_type = get(kept, "build_type").unwrap_or(BuildType::Dockerfile);
+    for (field, owner) in [
+        ("dockerfile_path", BuildType::Dockerfile),
+        ("docker_context", BuildType::Dockerfile),
+        ("pack_builder", BuildType::Pack),
+        ("nixpacks_version", BuildType::Nixpacks),
+    ] {
+        if owner != build_type {
+            kept.remove(field);
+        }
+    }
 }
 
 fn check_kept(input: &UpdateApplication) -> Result<(), ApiError> {

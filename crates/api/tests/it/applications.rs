@@ -40,6 +40,7 @@ async fn bad_applications_are_refused_in_words() {
         (with("docker_image", Value::Null), "validation_failed", "docker_image"),
         (with("display_name", json!("x")), "validation_failed", "display_name"),
         (with("display_name", json!("!!!")), "validation_failed", "display_name"),
+        (with("display_name", json!("日本")), "validation_failed", "a letter from a to z"),
         (with("display_name", json!("api")), "validation_failed", "reserved"),
         (with("display_name", json!("a\r\nb")), "validation_failed", "control character"),
         (with("display_name", json!(7)), "validation_failed", "display_name"),
@@ -121,6 +122,37 @@ async fn only_the_fields_present_are_changed() {
     assert_eq!(renamed["docker_image"], "nginx:1.27");
     assert_eq!(renamed["docker_context"], ".");
     assert_eq!(server.get(&path).await.expect(200), renamed);
+}
+
+/// The Terraform provider plans what another build type has as null, and calls anything else an error.
+#[tokio::test]
+async fn settings_of_another_build_type_are_dropped() {
+    let server = Server::start().await;
+    let path = format!("/applications/{}", text(&server.app("shop").await["id"]));
+    let fields = ["dockerfile_path", "docker_context", "pack_builder", "nixpacks_version"];
+    for (change, expected) in [
+        (
+            json!({"build_type": "dockerfile", "dockerfile_path": "Dockerfile", "docker_context": "."}),
+            [json!("Dockerfile"), json!("."), Value::Null, Value::Null],
+        ),
+        (
+            json!({"build_type": "nixpacks", "nixpacks_version": "1.41"}),
+            [Value::Null, Value::Null, Value::Null, json!("1.41")],
+        ),
+        (
+            json!({"build_type": "pack", "pack_builder": "heroku/builder:24"}),
+            [Value::Null, Value::Null, json!("heroku/builder:24"), Value::Null],
+        ),
+        (
+            json!({"dockerfile_path": "x"}),
+            [Value::Null, Value::Null, json!("heroku/builder:24"), Value::Null],
+        ),
+        (json!({"build_type": "dockerfile"}), [Value::Null, Value::Null, Value::Null, Value::Null]),
+    ] {
+        let after = server.patch(&path, change.clone()).await.expect(200);
+        assert_eq!(fields.map(|field| after[field].clone()), expected, "{change}");
+        assert_eq!(server.get(&path).await.expect(200), after);
+    }
 }
 
 #[tokio::test]

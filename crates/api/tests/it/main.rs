@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod applications;
+mod changes;
 mod contract;
 mod deployments;
 mod double;
