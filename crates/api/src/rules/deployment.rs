@@ -37,6 +37,11 @@ pub fn wanted_image(own: &str, input: &TriggerDeployment) -> Result<Option<Strin
         }
         (None, Some(_)) => image_text::with(own, tag, digest),
     };
+    if input.is_restart == Some(true) {
+        // Whoever names an image must not be told of a success without it.
+        let problem = "a restart rolls the last success out again; leave the image out, or is_restart";
+        return Err(ApiError::invalid("is_restart", problem));
+    }
     check::reference(&image)?;
     Ok(Some(image))
 }

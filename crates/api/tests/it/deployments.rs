@@ -77,6 +77,9 @@ async fn a_reference_that_cannot_be_read_is_refused() {
         (json!({"docker_image_tag": "../x"}), "validation_failed"),
         (json!({"docker_image_digest": "sha256:00"}), "validation_failed"),
         (json!({"is_restart": "yes"}), "validation_failed"),
+        (json!({"is_restart": true, "docker_image": "nginx"}), "validation_failed"),
+        (json!({"is_restart": true, "tag": "2"}), "validation_failed"),
+        (json!({"is_restart": true, "docker_image_digest": digest(9).to_string()}), "validation_failed"),
         (json!("text"), "validation_failed"),
     ] {
         assert_eq!(shop.server.post(&shop.path, body.clone()).await.refused(400), code, "{body}");
