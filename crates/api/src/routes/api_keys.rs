@@ -95,13 +95,15 @@ pub async fn update(call: Call) -> Result<Answer, ApiError> {
         check::name("name", &name, 1, 255)?;
         key.name = name;
     }
+    let gets_powers = input.role_ids.is_some() || input.capabilities.is_some();
     if let Some(ids) = input.role_ids {
         key.roles = keys::roles(&ids)?;
     }
     if let Some(capabilities) = input.capabilities {
         key.capabilities = keys::capabilities(&capabilities)?;
     }
-    refuse_powerless(key.roles.is_empty() && key.capabilities.is_empty())?;
+    // One that lost its last capability together with an application can still be renamed.
+    refuse_powerless(gets_powers && key.roles.is_empty() && key.capabilities.is_empty())?;
     refuse_more_than_own(&call, &Powers::of(&key))?;
     key.updated_at = Timestamp::now();
     call.store().update_api_key(&key).await?;

@@ -190,3 +190,16 @@ async fn a_key_for_one_application_sees_that_one_only() {
     send("GET", "/projects".into(), None).await.expect(403);
     server.call("DELETE", &format!("/applications/{other}"), None).await.expect(200);
 }
+
+#[tokio::test]
+async fn a_key_that_lost_its_application_can_be_renamed_and_given_something_else() {
+    let server = Server::start().await;
+    let app = text(&server.app("gone").await["id"]);
+    let (id, _) = server.key(&[], json!([{"permission": "APP:READ", "id_resource": app}])).await;
+    server.call("DELETE", &format!("/applications/{app}"), None).await.expect(200);
+    let path = format!("/api-keys/{id}");
+    let renamed = server.patch(&path, json!({"name": "left over"})).await.expect(200);
+    assert_eq!((&renamed["name"], &renamed["capabilities"]), (&json!("left over"), &json!([])));
+    server.patch(&path, json!({"capabilities": []})).await.expect(400);
+    server.patch(&path, json!({"capabilities": [{"permission": "APP:READ"}]})).await.expect(200);
+}
