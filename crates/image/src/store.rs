@@ -9,7 +9,7 @@ use model::Phase;
 use model::image::{DiffId, Digest, Reference, RootFs};
 use tokio::sync::Semaphore;
 
-use crate::disk::{Folders, Locks, remove_tree};
+use crate::disk::{Folders, Locks, bringing, remove_tree, sweeping};
 use crate::layer::{self, Origin, Tools};
 use crate::local::Layout;
 use crate::registry::{Client, Fetched, What};
@@ -101,7 +101,7 @@ impl ImageStore {
 
     /// Removes every layer and document that no manifest of `keep` and no loaded image needs. Layers that a
     /// pull works on right now stay; what it has finished goes, so manifests of deployments under way belong in
-    /// `keep`. It waits for the disk, which may take long.
+    /// `keep`. Nothing is removed while another process loads an image. It waits for the disk, which may take long.
     pub fn sweep(&self, keep: &[Digest]) -> Result<Swept, ImageError> {
         self.inner.sweep(keep).map_err(|cause| ImageError::new("images", Phase::Pull, cause))
     }
@@ -216,6 +216,8 @@ impl Inner {
             let reason = format!("it would be called {name}; a loaded image is called localhost/NAME:TAG");
             return Err(Cause::NotALayout { path: archive.to_owned(), reason });
         }
+        let _bringing = bringing(self.folders.root())
+            .map_err(|error| Cause::storage("lock", self.folders.root(), error))?;
         let (path, tag, folders) = (archive.to_owned(), name.tag().map(str::to_owned), self.folders.clone());
         let layout = tokio::task::spawn_blocking(move || Layout::open(&path, tag.as_deref(), &folders))
             .await
@@ -230,6 +232,9 @@ impl Inner {
     }
 
     fn sweep(&self, keep: &[Digest]) -> Result<Swept, Cause> {
+        let lock = sweeping(self.folders.root())
+            .map_err(|error| Cause::storage("lock", self.folders.root(), error))?;
+        let Some(_sweeping) = lock else { return Ok(Swept::default()) };
         let names = self.folders.local_names()?;
         let roots = keep.iter().cloned().chain(names.into_iter().map(|name| name.digest));
         let documents: HashSet<Digest> =

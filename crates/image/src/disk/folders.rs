@@ -1,6 +1,6 @@
 //! Where everything is, and scratch folders that go away by themselves.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::image::{DiffId, Digest};
 
-use super::{LayerRecord, remove_tree};
+use super::{LayerRecord, OwnFolder, remove_tree};
 use crate::Cause;
 
 /// The store's folders. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Folders {
     root: Arc<PathBuf>,
+    /// Where this process works; removed with the last clone.
+    own: Arc<OwnFolder>,
     next_scratch: Arc<AtomicU64>,
 }
 
@@ -28,16 +30,20 @@ pub(crate) struct Scratch {
 impl Folders {
     /// Makes what is missing and removes what an interrupted run left.
     pub fn open(root: &Path) -> Result<Self, Cause> {
-        let folders = Self { root: Arc::new(root.to_owned()), next_scratch: Arc::default() };
-        for folder in [root.to_owned(), folders.blobs(), folders.layers(), folders.local(), folders.tmp()] {
+        let tmp = root.join("tmp");
+        for folder in [root, &root.join("blobs/sha256"), &root.join("layers"), &root.join("local"), &tmp] {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
-                .create(&folder)
-                .map_err(|error| Cause::storage("make", &folder, error))?;
+                .create(folder)
+                .map_err(|error| Cause::storage("make", folder, error))?;
         }
-        folders.empty_tmp().map_err(|error| Cause::storage("empty", folders.tmp(), error))?;
-        Ok(folders)
+        let own = OwnFolder::make(&tmp).map_err(|error| Cause::storage("empty", tmp, error))?;
+        Ok(Self { root: Arc::new(root.to_owned()), own: Arc::new(own), next_scratch: Arc::default() })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     pub fn blobs(&self) -> PathBuf {
@@ -61,7 +67,7 @@ impl Folders {
     }
 
     pub fn tmp(&self) -> PathBuf {
-        self.root.join("tmp")
+        self.own.path().to_owned()
     }
 
     /// The record of a layer that is in place. A folder without a readable record counts as absent.
@@ -82,20 +88,9 @@ impl Folders {
         }
     }
 
-    /// A path in `tmp/` that this store gives out once.
+    /// A path in this process' own folder that is given out once.
     pub fn scratch_path(&self) -> PathBuf {
         self.tmp().join(self.next_scratch.fetch_add(1, Ordering::Relaxed).to_string())
-    }
-
-    fn empty_tmp(&self) -> io::Result<()> {
-        for entry in fs::read_dir(self.tmp())? {
-            let entry = entry?;
-            match entry.file_type()?.is_dir() {
-                true => remove_tree(&entry.path())?,
-                false => fs::remove_file(entry.path())?,
-            }
-        }
-        Ok(())
     }
 }
 

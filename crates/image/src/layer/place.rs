@@ -23,6 +23,10 @@ pub(super) fn put_in_place(
     unpacked: Unpacked,
 ) -> Result<(), Cause> {
     let place = folders.layer(diff_id);
+    if folders.layer_record(diff_id).is_some() {
+        // Another process was faster; its files are the same and may be in use.
+        return Ok(());
+    }
     finish(folders, scratch.path(), &place, diff_id, unpacked)
         .map_err(|error| Cause::storage("write", place, error))
 }

@@ -310,9 +310,9 @@ async fn a_full_disk_is_told_as_such_and_leaves_nothing() {
     let error = store.load(layout.path(), &Reference::parse("localhost/x:1").unwrap()).await.unwrap_err();
     assert_eq!(error.code(), FailureCode::DiskFull, "{error}");
     assert!(error.hint().unwrap().contains("Free some room"));
-    assert_eq!(listing(&place.path().join("images/tmp")), Vec::<String>::new());
     assert_eq!(listing(&place.path().join("images/layers")), Vec::<String>::new());
     drop(store);
+    assert_eq!(listing(&place.path().join("images/tmp")), Vec::<String>::new());
     drop(small);
 }
 

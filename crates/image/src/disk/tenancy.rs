@@ -1,0 +1,122 @@
+//! Several processes on one store: `serve`, and commands such as `images load` beside it.
+//!
+//! Every process works in a folder of its own below `tmp/` and holds a lock on it, which the kernel lets go of
+//! however the process ends. So whoever opens the store can tell work under way from what a crash left. A
+//! second lock keeps the sweep away from what another process has brought and not yet named.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::remove_tree;
+
+/// A process' own folder for work under way. Dropped, it is removed with all that is in it.
+#[derive(Debug)]
+pub(crate) struct OwnFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl OwnFolder {
+    /// Removes what processes that are gone left in `tmp`, and makes a folder of our own there.
+    pub fn make(tmp: &Path) -> io::Result<Self> {
+        // Between making a folder and locking it, it looks like one of a process that is gone.
+        let _one_at_a_time = lock_file(&tmp.with_extension("lock"), FlockOperation::LockExclusive)?;
+        for entry in fs::read_dir(tmp)? {
+            remove_if_left(&entry?.path())?;
+        }
+        for number in 0_u32.. {
+            let path = tmp.join(format!("{}-{number}", std::process::id()));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => {
+                    let lock = File::open(&path)?;
+                    flock(&lock, FlockOperation::LockExclusive)?;
+                    return Ok(Self { path, _lock: lock });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for OwnFolder {
+    fn drop(&mut self) {
+        if let Err(error) = remove_tree(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "a folder for work under way stays behind");
+        }
+    }
+}
+
+/// Held by whoever brings an image that no release names yet; any number of them at once.
+pub(crate) fn bringing(root: &Path) -> io::Result<File> {
+    lock_file(&root.join("sweep.lock"), FlockOperation::LockShared)
+}
+
+/// Held by the sweep; `None` while somebody brings an image.
+pub(crate) fn sweeping(root: &Path) -> io::Result<Option<File>> {
+    match lock_file(&root.join("sweep.lock"), FlockOperation::NonBlockingLockExclusive) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn lock_file(path: &Path, how: FlockOperation) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    flock(&file, how)?;
+    Ok(file)
+}
+
+/// Removes what lies there, unless a living process holds its lock.
+fn remove_if_left(path: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(path)?.is_dir() {
+        return fs::remove_file(path);
+    }
+    match flock(File::open(path)?, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => remove_tree(path),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_living_process_works_on_stays_and_the_rest_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let tmp = root.path().join("tmp");
+        fs::create_dir_all(tmp.join("999-0/left")).unwrap();
+        fs::write(tmp.join("stray"), "").unwrap();
+        let first = OwnFolder::make(&tmp).unwrap();
+        assert!(!tmp.join("999-0").exists() && !tmp.join("stray").exists());
+
+        fs::write(first.path().join("work"), "under way").unwrap();
+        let second = OwnFolder::make(&tmp).unwrap();
+        assert!(first.path().join("work").exists(), "the first one still works there");
+        let gone = second.path().to_owned();
+        drop(second);
+        assert!(!gone.exists());
+    }
+
+    #[test]
+    fn the_sweep_waits_for_who_brings_an_image() {
+        let root = tempfile::tempdir().unwrap();
+        let one = bringing(root.path()).unwrap();
+        let two = bringing(root.path()).unwrap();
+        assert!(sweeping(root.path()).unwrap().is_none());
+        drop((one, two));
+        assert!(sweeping(root.path()).unwrap().is_some());
+    }
+}
