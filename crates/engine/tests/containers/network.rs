@@ -69,39 +69,37 @@ async fn a_container_reaches_the_world_outside() {
 }
 
 struct Outside {
-    name: String,
     /// The first three numbers of its addresses, another one for every test process.
     network: String,
+    /// Holds the namespace.
     server: std::process::Child,
 }
 
 impl Outside {
     fn open(instance: &str) -> Self {
-        let name = format!("world{instance}");
         let network = format!("198.18.{}", std::process::id() % 256);
-        let ip = |args: &str| {
-            let args: Vec<_> = args.split(' ').collect();
-            let status = Command::new("ip").args(&args).status().unwrap();
-            assert!(status.success(), "ip {args:?}");
-        };
-        ip(&format!("netns add {name}"));
-        ip(&format!("link add w{instance} type veth peer name inside netns {name}"));
-        ip(&format!("addr add {network}.1/24 dev w{instance}"));
-        ip(&format!("link set w{instance} up"));
-        ip(&format!("-n {name} addr add {network}.2/24 dev inside"));
-        ip(&format!("-n {name} link set inside up"));
-        let server = Command::new("ip")
-            .args(["netns", "exec", &name])
+        let mut server = Command::new("unshare")
+            .arg("--net")
             .arg(crate::bench::probe())
-            .args(["serve", &format!("{network}.2:7000")])
+            .args(["serve", "0.0.0.0:7000"])
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let mut outside = Self { name, network, server };
-        // Its first word says that it listens.
+        // Its first word says that it listens, so that its namespace is there.
         let mut word = [0; 9];
-        outside.server.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
-        outside
+        server.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
+        let pid = server.id();
+        let run = |words: &str| {
+            let words: Vec<_> = words.split(' ').collect();
+            let status = Command::new(words[0]).args(&words[1..]).status().unwrap();
+            assert!(status.success(), "{words:?}");
+        };
+        run(&format!("ip link add w{instance} type veth peer name inside netns {pid}"));
+        run(&format!("ip addr add {network}.1/24 dev w{instance}"));
+        run(&format!("ip link set w{instance} up"));
+        run(&format!("nsenter --target {pid} --net ip addr add {network}.2/24 dev inside"));
+        run(&format!("nsenter --target {pid} --net ip link set inside up"));
+        Self { network, server }
     }
 }
 
@@ -109,7 +107,6 @@ impl Drop for Outside {
     fn drop(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
-        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
     }
 }
 
