@@ -50,7 +50,6 @@ pub fn run(options: Options) -> Result<()> {
     let domain = checked_domain(&domain)?;
     let paths = Paths::prepare(&data)?;
     let _lock = DataLock::take(&paths.data)?;
-    prepare_run_folder(&paths.run)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
@@ -61,6 +60,7 @@ pub fn run(options: Options) -> Result<()> {
         let listener = TcpListener::bind(api)
             .await
             .with_context(|| format!("the API cannot listen on {api}; choose another address with --api"))?;
+        prepare_run_folder(&paths.run)?;
         let platform = build(&store, &paths, http, domain, insecure_registries).await?;
         platform.start().await.context("picking up what an earlier run left failed")?;
         announce(&store, &paths, api, http).await?;

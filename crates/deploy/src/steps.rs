@@ -75,6 +75,7 @@ impl Platform {
             reference: deployment.reference.clone(),
             digest: resolved.digest.clone(),
             manifest: resolved.manifest.clone(),
+            credential: None,
             env: plan::release_env(&variables, port),
             command,
             port,

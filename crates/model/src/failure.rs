@@ -83,6 +83,8 @@ codes! {
     RegistryError = "registry_error",
     RateLimited = "rate_limited",
     CredentialRejected = "credential_rejected",
+    /// The login works; its token may not pull anything.
+    CredentialScopeMissing = "credential_scope_missing",
     RegistryUnauthorized = "registry_unauthorized",
     ImageAccessDenied = "image_access_denied",
     ImageNotFound = "image_not_found",

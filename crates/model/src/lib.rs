@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod app;
+pub mod credential;
 pub mod deployment;
 pub mod failure;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod release;
 pub mod size;
 
 pub use app::{App, AppStatus, EnvVar, Kept, Probe, ProbeKind, Process, Source};
+pub use credential::{Credential, CredentialStatus, RegistryKind};
 pub use deployment::{Deployment, Trigger};
 pub use failure::{Failure, FailureCode, Phase};
 pub use id::*;

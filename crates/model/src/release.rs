@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::app::Probe;
-use crate::id::{AppId, CompanyId, ReleaseId};
+use crate::id::{AppId, CompanyId, CredentialId, ReleaseId};
 use crate::image::{Digest, ImageConfig};
 use crate::size::Limits;
 
@@ -20,6 +20,9 @@ pub struct Release {
     pub digest: Digest,
     /// Manifest of linux/amd64, which is what runs.
     pub manifest: Digest,
+    /// Which credential it was pulled with; never its secret. `None`: anonymously.
+    #[serde(default)]
+    pub credential: Option<CredentialId>,
     pub config: ImageConfig,
     /// The application's variables, `PORT` included. Often secrets: sealed at rest, not printed.
     pub env: Vec<(String, String)>,

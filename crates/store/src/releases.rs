@@ -85,6 +85,7 @@ pub fn release(row: &Row<'_>, vault: &Vault) -> Result<Release> {
         reference: row.get("reference")?,
         digest: row::parsed(row, "digest")?,
         manifest: row::parsed(row, "manifest")?,
+        credential: None,
         config: row::json(row, "config")?,
         // The parser's words could quote the value, so they are left out.
         env: serde_json::from_slice(&env)

@@ -116,6 +116,7 @@ fn release(record: &Deployment) -> Release {
         reference: record.reference.clone(),
         digest: digest(1),
         manifest: digest(2),
+        credential: None,
         config: ImageConfig::default(),
         env: Vec::new(),
         command: Command::Image,

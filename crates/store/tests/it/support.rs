@@ -215,6 +215,7 @@ pub fn release(deployment: &Deployment) -> Release {
         reference: deployment.reference.clone(),
         digest: Digest::from_sha256([1; 32]),
         manifest: Digest::from_sha256(manifest),
+        credential: None,
         config: ImageConfig::default(),
         env: vec![("PORT".to_owned(), "8080".to_owned())],
         command: Command::Words(vec!["serve".to_owned()]),
