@@ -72,4 +72,5 @@ fn a_second_serve_on_the_same_folder_or_port_is_told_so() {
         .unwrap();
     assert_eq!(taken.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&taken.stderr).contains(&format!("the API cannot listen on {api}")));
+    crate::leftovers::wait_until_clean(&other.path().canonicalize().unwrap()).unwrap();
 }

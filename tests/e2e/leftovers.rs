@@ -42,7 +42,7 @@ fn leftovers(instance: &str, data: &Path) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     left.extend(mounts.lines().filter(mine).map(|line| format!("mount: {line}")));
 
-    let link = format!("dar{}", &instance[..4]);
+    let link = format!("dar{instance}");
     for entry in fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with(&link) {

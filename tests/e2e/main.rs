@@ -4,6 +4,7 @@
 //! and beside a real installation. Each one ends with a look for leftovers.
 
 mod bad_input;
+mod disk_full;
 mod failing;
 mod harness;
 mod leftovers;
@@ -11,4 +12,5 @@ mod local_image;
 mod restart;
 mod sources;
 mod story;
+mod under_load;
 mod web_server;

@@ -36,6 +36,20 @@ impl Registry {
         self.push(&Image::new().layer(hello_layer()).entrypoint(&[program]).build(), name)
     }
 
+    /// The sample application and a file of so many bytes that do not compress.
+    pub fn push_large(&self, name: &str, bytes: usize) -> String {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let noise = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        let noise: Vec<u8> = noise.take(bytes / 8).flatten().collect();
+        let layer = Layer::plain(Tar::new().file("noise", noise, 0o644));
+        self.push(&Image::new().layer(hello_layer()).layer(layer).entrypoint(&["/hello"]).build(), name)
+    }
+
     /// An index that holds linux/arm64 alone.
     pub fn push_for_arm64(&self, name: &str) -> String {
         let image =

@@ -13,7 +13,6 @@ mod driver;
 mod error;
 mod explain;
 mod health;
-mod ingress_watch;
 mod keeper;
 mod plan;
 mod platform;
@@ -21,6 +20,7 @@ mod recover;
 mod retire;
 mod routes;
 mod steps;
+mod watch;
 
 pub use error::DeployError;
 pub use platform::{Parts, Platform, Request, RuntimeLine, Settings};

@@ -76,7 +76,7 @@ struct Inner {
     progress: Mutex<HashMap<DeploymentId, Progress>>,
     /// Read while images are resolved and pulled, written by the sweep.
     images_lock: Arc<RwLock<()>>,
-    watch: Mutex<Option<JoinHandle<()>>>,
+    watches: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What to deploy.
@@ -114,22 +114,23 @@ impl Platform {
             containers: ContainerLocks::default(),
             progress: Mutex::default(),
             images_lock: Arc::default(),
-            watch: Mutex::default(),
+            watches: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Picks up what an earlier process left, and begins to watch the ingress.
+    /// Picks up what an earlier process left, and begins to watch ingress and network.
     pub async fn start(&self) -> Result<(), DeployError> {
         self.recover().await.map_err(DeployError::Store)?;
-        let watch = tokio::spawn(self.clone().watch_ingress());
-        *self.inner.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
+        let watches =
+            [tokio::spawn(self.clone().watch_ingress()), tokio::spawn(self.clone().watch_network())];
+        self.inner.watches.lock().unwrap_or_else(PoisonError::into_inner).extend(watches);
         Ok(())
     }
 
     /// Lets go of everything and leaves it running: applications and ingress go on.
     pub fn let_go(&self) {
-        if let Some(watch) = self.inner.watch.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        for watch in self.inner.watches.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             watch.abort();
         }
         self.inner.drivers.end_all();

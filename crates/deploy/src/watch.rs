@@ -1,4 +1,4 @@
-//! Keeps the ingress process up and its table right.
+//! Keeps the ingress process up and its table right, and the machine's network as containers need it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,10 +9,22 @@ use crate::platform::Platform;
 
 /// How often the ingress is asked whether it is there.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often firewall and forwarding are put back, should somebody have flushed them.
+const MEND_EVERY: Duration = Duration::from_secs(60);
 /// Pause before a table that did not arrive is sent again.
 const PUBLISH_AGAIN: Duration = Duration::from_millis(200);
 
 impl Platform {
+    /// Puts the containers' network back in order, now and from time to time. Ends only by being aborted.
+    pub(crate) async fn watch_network(self) {
+        loop {
+            if let Err(error) = self.engine().mend().await {
+                tracing::error!(%error, "the containers' network could not be put in order");
+            }
+            tokio::time::sleep(MEND_EVERY).await;
+        }
+    }
+
     /// Starts the ingress again when it is gone. Ends only by being aborted.
     pub(crate) async fn watch_ingress(self) {
         loop {
