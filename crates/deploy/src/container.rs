@@ -1,9 +1,6 @@
 //! From a release to a container: what to ask of the engine, and in which order.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use engine::{ContainerSpec, Engine, EngineError, LogQuery};
+use engine::{ContainerSpec, Engine, LogQuery};
 use model::image::RootFs;
 use model::{AppName, ContainerId, DeploymentId, Release};
 
@@ -41,40 +38,5 @@ pub async fn log_tail(engine: &dyn Engine, id: &ContainerId) -> Vec<String> {
             tracing::warn!(container = %id, %error, "the log of a failed container cannot be read");
             Vec::new()
         }
-    }
-}
-
-/// One at a time for each container: work that a cancelled deployment left running must end before its
-/// container is removed.
-#[derive(Default)]
-pub struct ContainerLocks {
-    locks: Mutex<HashMap<ContainerId, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-impl ContainerLocks {
-    /// Runs engine work on a task of its own, so that dropping the caller does not cut it in half.
-    pub async fn run<T, F>(&self, id: &ContainerId, work: F) -> Result<T, EngineError>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, EngineError>> + Send + 'static,
-    {
-        let lock = Arc::clone(self.lock_table().entry(id.clone()).or_default());
-        let task = tokio::spawn(async move {
-            let _guard = lock.lock().await;
-            work.await
-        });
-        match task.await {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
-    }
-
-    /// Forgets a container that is gone.
-    pub fn forget(&self, id: &ContainerId) {
-        self.lock_table().remove(id);
-    }
-
-    fn lock_table(&self) -> std::sync::MutexGuard<'_, HashMap<ContainerId, Arc<tokio::sync::Mutex<()>>>> {
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -113,7 +113,7 @@ impl Platform {
         })?;
         let host = format!("{name}.{}", self.settings().domain);
         let answer = tokio::select! {
-            answer = self.ingress().request_through(&host, Some(&token), &path, ANSWER_LIMIT) => answer.map_err(|why| Some(why)),
+            answer = self.ingress().request_through(&host, Some(&token), &path, ANSWER_LIMIT) => answer.map_err(Some),
             exit = self.engine().wait(&id) => match exit {
                 Ok(exit) => return Err(self.ended(Phase::Health, &id, release, &exit).await),
                 Err(_) => Err(None),

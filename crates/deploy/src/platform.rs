@@ -17,7 +17,6 @@ use store::{Store, StoreError};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinHandle;
 
-use crate::container::ContainerLocks;
 use crate::driver::Drivers;
 use crate::error::DeployError;
 use crate::keeper::Keepers;
@@ -72,7 +71,6 @@ struct Inner {
     routes: Routes,
     drivers: Drivers,
     keepers: Keepers,
-    containers: ContainerLocks,
     progress: Mutex<HashMap<DeploymentId, Progress>>,
     /// Read while images are resolved and pulled, written by the sweep.
     images_lock: Arc<RwLock<()>>,
@@ -111,7 +109,6 @@ impl Platform {
             routes,
             drivers: Drivers::default(),
             keepers: Keepers::default(),
-            containers: ContainerLocks::default(),
             progress: Mutex::default(),
             images_lock: Arc::default(),
             watches: Mutex::default(),
@@ -343,10 +340,6 @@ impl Platform {
         &*self.inner.engine
     }
 
-    pub(crate) fn engine_handle(&self) -> Arc<dyn Engine> {
-        Arc::clone(&self.inner.engine)
-    }
-
     pub(crate) fn ingress(&self) -> &ingress::Client {
         &self.inner.ingress
     }
@@ -357,10 +350,6 @@ impl Platform {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
-    }
-
-    pub(crate) fn containers(&self) -> &ContainerLocks {
-        &self.inner.containers
     }
 
     pub(crate) fn wake_driver(&self, company: CompanyId, app: AppId) {

@@ -18,14 +18,13 @@ impl Platform {
         let id = ContainerId::of(deployment);
         let grace = self.settings().stop_grace;
         for attempt in 1..=REMOVE_TRIES {
-            let engine = self.engine_handle();
-            let container = id.clone();
-            let removed = self.containers().run(&id, async move {
-                engine.stop(&container, grace).await?;
-                engine.remove(&container).await
-            });
-            match removed.await {
-                Ok(()) => return self.containers().forget(&id),
+            let stopped = self.engine().stop(&id, grace).await;
+            let removed = match stopped {
+                Ok(()) => self.engine().remove(&id).await,
+                Err(error) => Err(error),
+            };
+            match removed {
+                Ok(()) => return,
                 Err(error) if attempt == REMOVE_TRIES => {
                     tracing::error!(container = %id, %error, "a container could not be removed");
                 }

@@ -164,12 +164,9 @@ impl Platform {
         };
         let name = self.model_name(release).await?;
         let spec = container::spec(deployment, &name, release, rootfs);
-        let id = spec.id.clone();
-        let engine = self.engine_handle();
-        let made = self.containers().run(&id, async move { engine.create(&spec).await }).await;
-        match made {
+        match self.engine().create(&spec).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.engine_failure(&id, release, error).await),
+            Err(error) => Err(self.engine_failure(&spec.id, release, error).await),
         }
     }
 
@@ -180,12 +177,7 @@ impl Platform {
         release: &Release,
     ) -> Result<SocketAddr, Failure> {
         let id = ContainerId::of(deployment);
-        let engine = self.engine_handle();
-        let started = {
-            let id = id.clone();
-            self.containers().run(&id.clone(), async move { engine.start(&id).await }).await
-        };
-        match started {
+        match self.engine().start(&id).await {
             Ok(address) => Ok(address),
             Err(error) => Err(self.engine_failure(&id, release, error).await),
         }
