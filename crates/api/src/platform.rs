@@ -55,6 +55,26 @@ pub trait Platform: Send + Sync + 'static {
         credential: Option<CredentialId>,
     ) -> Result<Inspection, PlatformError>;
 
+    /// Tries a login that is not stored: the secret goes to `host` and that registry's token service only. `host` is
+    /// canonical, as [`Reference::host`] gives it. An error says that there was neither a yes nor a no.
+    async fn check_login(
+        &self,
+        company: CompanyId,
+        host: &str,
+        username: &str,
+        secret: &str,
+    ) -> Result<LoginCheck, PlatformError>;
+
+    /// Tries a stored login and stores the result, unless the login changed meanwhile.
+    async fn verify_credential(
+        &self,
+        company: CompanyId,
+        credential: CredentialId,
+    ) -> Result<LoginCheck, PlatformError>;
+
+    /// Starts the same and returns at once; nobody hears of an error.
+    fn verify_in_background(&self, company: CompanyId, credential: CredentialId);
+
     /// What the containers of an application printed, oldest first; of too many lines the newest.
     async fn runtime_logs(
         &self,
@@ -102,6 +122,28 @@ pub struct InspectedPlatform {
     pub manifest: Digest,
     /// Compressed bytes of all layers, when its manifest was read.
     pub size: Option<u64>,
+}
+
+/// What a registry answered to a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginCheck {
+    pub verdict: LoginVerdict,
+    pub at: Timestamp,
+}
+
+/// Yes or no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoginVerdict {
+    Accepted,
+    Rejected {
+        /// [`FailureCode::CredentialRejected`], or [`FailureCode::CredentialScopeMissing`] when the login works and
+        /// its token may not pull.
+        code: FailureCode,
+        /// One sentence with the registry's own words in it; never a secret.
+        message: String,
+        /// What to try.
+        hint: Option<String>,
+    },
 }
 
 /// Which lines to read.

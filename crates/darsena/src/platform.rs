@@ -75,6 +75,26 @@ impl wanted::Platform for Glue {
         })
     }
 
+    async fn check_login(
+        &self,
+        _company: CompanyId,
+        host: &str,
+        _username: &str,
+        _secret: &str,
+    ) -> Result<wanted::LoginCheck, wanted::PlatformError> {
+        Err(wanted::PlatformError::Refused(format!("logins at {host} cannot be tried yet")))
+    }
+
+    async fn verify_credential(
+        &self,
+        _company: CompanyId,
+        credential: CredentialId,
+    ) -> Result<wanted::LoginCheck, wanted::PlatformError> {
+        Err(wanted::PlatformError::Refused(format!("the login {credential} cannot be tried yet")))
+    }
+
+    fn verify_in_background(&self, _company: CompanyId, _credential: CredentialId) {}
+
     async fn runtime_logs(
         &self,
         company: CompanyId,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::CredentialUser;
+
 /// The body of every answer that is not 2xx.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
@@ -14,8 +16,8 @@ pub struct Error {
     pub data: Option<ErrorData>,
 }
 
-/// The details of an [`Error`]. With an image error (`ImageError` in the file) the last three may be there. What is
-/// `None` is left out.
+/// The details of an [`Error`]. With an image error (`ImageError` in the file) the three about the image may be
+/// there. What is `None` is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorData {
     /// A stable word (`ErrorCode`, `ImageErrorCode`); clients accept values that they do not know.
@@ -33,4 +35,7 @@ pub struct ErrorData {
     /// Only with `platform_missing`: what the image has, as in `linux/arm64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub available_platforms: Option<Vec<String>>,
+    /// Only with `docker_registry_in_use` (`RegistryInUseError`): every application that pulls with the credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applications: Option<Vec<CredentialUser>>,
 }

@@ -15,6 +15,7 @@
 mod api_key;
 mod application;
 mod deployment;
+mod docker_registry;
 mod env_var;
 mod error;
 mod image;
@@ -32,6 +33,7 @@ mod setup;
 pub use api_key::*;
 pub use application::*;
 pub use deployment::*;
+pub use docker_registry::*;
 pub use env_var::*;
 pub use error::*;
 pub use image::*;
