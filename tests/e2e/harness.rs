@@ -25,6 +25,7 @@ pub struct Installation {
 }
 
 /// Whether the test can run here; says so when it cannot.
+#[expect(clippy::print_stderr, reason = "what did not run is said aloud")]
 pub fn can_run() -> bool {
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root {
@@ -223,6 +224,7 @@ impl Installation {
 }
 
 impl Drop for Installation {
+    #[expect(clippy::print_stderr, reason = "the log belongs to the failed test's output")]
     fn drop(&mut self) {
         if let Some(mut child) = self.serve.take() {
             let _ = nix::sys::signal::kill(
