@@ -54,11 +54,11 @@ impl wanted::Platform for Glue {
 
     async fn inspect(
         &self,
-        _company: CompanyId,
+        company: CompanyId,
         reference: &Reference,
         _credential: Option<CredentialId>,
     ) -> Result<wanted::Inspection, wanted::PlatformError> {
-        let resolved = self.0.inspect(reference).await.map_err(translated)?;
+        let resolved = self.0.inspect(company, reference).await.map_err(translated)?;
         let size_of = |digest: &Digest| (*digest == resolved.manifest).then_some(resolved.size);
         let platforms = resolved.platforms.iter().map(|entry| wanted::InspectedPlatform {
             platform: entry.platform.clone(),

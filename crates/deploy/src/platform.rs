@@ -244,9 +244,9 @@ impl Platform {
     }
 
     /// Resolves a reference and reads manifest and configuration, no layers.
-    pub async fn inspect(&self, reference: &Reference) -> Result<Resolved, DeployError> {
+    pub async fn inspect(&self, company: CompanyId, reference: &Reference) -> Result<Resolved, DeployError> {
         let _sweep = self.images_in_use().await;
-        Ok(self.inner.images.resolve(reference, None).await?)
+        Ok(self.inner.images.resolve(reference, None, company).await?)
     }
 
     /// What the container of the release that serves printed, oldest first.

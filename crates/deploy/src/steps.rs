@@ -55,8 +55,8 @@ impl Platform {
         let reference = parse(&deployment.reference)?;
         self.note(deployment, &format!("Resolving {reference}")).await;
         let _sweep = self.images_in_use().await;
-        let resolved =
-            self.images().resolve(&reference, None).await.map_err(|error| image_failure(&error))?;
+        let resolved = self.images().resolve(&reference, None, deployment.company).await;
+        let resolved = resolved.map_err(|error| image_failure(&error))?;
 
         let company = self.store().company(deployment.company);
         let process =
@@ -94,7 +94,8 @@ impl Platform {
         let reference = parse(&release.reference)?;
         let _sweep = self.images_in_use().await;
         let progress = self.progress_of(deployment.id);
-        let rootfs = self.images().fetch(&release.manifest, &reference, None, &progress).await;
+        let owner = deployment.company;
+        let rootfs = self.images().fetch(&release.manifest, &reference, None, owner, &progress).await;
         let rootfs = rootfs.map_err(|error| image_failure(&error))?;
         self.note(deployment, &pulled_words(rootfs.layers.len(), &progress)).await;
         Ok(Event::Pulled)

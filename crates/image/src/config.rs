@@ -10,8 +10,11 @@ pub struct Config {
     /// Folder of everything that is kept: `blobs/`, `layers/`, `local/`, `tmp/`. Made when missing, mode 0700.
     pub root: PathBuf,
     /// Registries (`host:port`, exactly as references write them) that the administrator allows over plain
-    /// http and at private addresses. Every other one is asked over https, at public addresses only.
+    /// http and at private addresses. A credential is sent to one only when it is on this machine.
     pub insecure_registries: Vec<String>,
+    /// Registries, and token servers of theirs (`host` or `host:port`), that the administrator allows at private
+    /// addresses, over https. Every registry that is in neither list is asked over https, at public addresses.
+    pub private_registries: Vec<String>,
     /// How to start the unpack role ([`crate::unpack::run`]).
     pub unpack: RoleCommand,
     /// Layers fetched at once for one image.
@@ -26,6 +29,7 @@ impl Config {
         Self {
             root,
             insecure_registries: Vec::new(),
+            private_registries: Vec::new(),
             unpack,
             parallel_layers: 3,
             limits: Limits::default(),

@@ -26,7 +26,7 @@ pub mod unpack;
 
 pub use config::{Config, Limits, RoleCommand, Timeouts};
 pub use error::{Cause, ImageError};
-pub use login::Login;
+pub use login::{Login, Verdict};
 pub use progress::{LayerProgress, LayerState, Progress};
 pub use registry::Stalled;
 pub use resolved::{LayerInfo, PlatformEntry, Resolved};

@@ -27,6 +27,22 @@ impl fmt::Debug for Login {
     }
 }
 
+/// What a registry says of a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Accepted,
+    /// The user name or the password or token is wrong, expired or revoked.
+    Rejected {
+        /// A sentence with the registry's own words, cleaned.
+        words: String,
+    },
+    /// The login is right, but it may not pull.
+    ScopeMissing {
+        /// A sentence with the registry's own words, cleaned.
+        words: String,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use model::Phase;
 use model::image::{DiffId, Digest, Reference, RootFs};
+use model::{CompanyId, Phase};
 use tokio::sync::Semaphore;
 
 use crate::disk::{Folders, Locks, bringing, remove_tree, sweeping};
@@ -14,7 +14,7 @@ use crate::layer::{self, Origin, Tools};
 use crate::local::Layout;
 use crate::registry::{Client, Fetched, What};
 use crate::source::{self, Source};
-use crate::{Cause, Config, ImageError, LayerInfo, Login, Progress, Resolved};
+use crate::{Cause, Config, ImageError, LayerInfo, Login, Progress, Resolved, Verdict};
 
 /// Layers worked on at once by all pulls together: each has a process of its own, with up to 128 MiB.
 const MAX_LAYERS_AT_ONCE: usize = 8;
@@ -66,9 +66,10 @@ impl ImageStore {
         &self,
         reference: &Reference,
         login: Option<&Login>,
+        owner: CompanyId,
     ) -> Result<Resolved, ImageError> {
         self.inner
-            .resolve(reference, login)
+            .resolve(reference, login, owner)
             .await
             .map_err(|cause| ImageError::new(reference, Phase::Resolve, cause))
     }
@@ -80,12 +81,21 @@ impl ImageStore {
         manifest: &Digest,
         reference: &Reference,
         login: Option<&Login>,
+        owner: CompanyId,
         progress: &Progress,
     ) -> Result<RootFs, ImageError> {
         self.inner
-            .fetch(manifest, reference, login, progress)
+            .fetch(manifest, reference, login, owner, progress)
             .await
             .map_err(|cause| ImageError::new(reference, Phase::Pull, cause))
+    }
+
+    /// Tries a login at a registry (`host` as references write it), without pulling anything. The verdict is the
+    /// registry's; an error means that it gave none: not reached, not trusted, too slow, rate limited.
+    pub async fn verify(&self, host: &str, login: &Login, owner: CompanyId) -> Result<Verdict, ImageError> {
+        let _ = (login, owner);
+        let cause = Cause::Registry { registry: host.to_owned(), reason: "cannot be asked yet".to_owned() };
+        Err(ImageError::new(host, Phase::Resolve, cause))
     }
 
     /// The root filesystem of a manifest, from disk only; `None` when a part of it is not here. It waits for the
@@ -113,7 +123,12 @@ impl ImageStore {
 }
 
 impl Inner {
-    async fn resolve(&self, reference: &Reference, login: Option<&Login>) -> Result<Resolved, Cause> {
+    async fn resolve(
+        &self,
+        reference: &Reference,
+        login: Option<&Login>,
+        _owner: CompanyId,
+    ) -> Result<Resolved, Cause> {
         if reference.is_local() {
             return self.resolve_local(reference).await;
         }
@@ -142,6 +157,7 @@ impl Inner {
         manifest: &Digest,
         reference: &Reference,
         login: Option<&Login>,
+        _owner: CompanyId,
         progress: &Progress,
     ) -> Result<RootFs, Cause> {
         let layers = match source::kept(manifest, &self.folders)? {

@@ -8,7 +8,7 @@ use model::image::Reference;
 use testkit::image::{Built, Image, Layer, Tar};
 use testkit::registry::{Bad, Fault};
 
-use crate::support::{Bench, is_root};
+use crate::support::{Bench, company, is_root};
 
 /// A layer that does not compress well, so that it can be cut in the middle.
 fn noise(length: usize) -> Vec<u8> {
@@ -193,9 +193,9 @@ async fn a_login_goes_to_its_registry_and_not_along_a_redirect() {
     registry.serve("private", &image, Fault::Token { login: Some(("ada".to_owned(), "hunter2".to_owned())) });
     let bench = Bench::new(&[registry.host(), other.host()]);
     let reference = Reference::parse(&format!("{}/private:1", registry.host())).unwrap();
-    let resolved = bench.store.resolve(&reference, Some(&login)).await.unwrap();
+    let resolved = bench.store.resolve(&reference, Some(&login), company()).await.unwrap();
     let progress = image::Progress::new();
-    bench.store.fetch(&resolved.manifest, &reference, Some(&login), &progress).await.unwrap();
+    bench.store.fetch(&resolved.manifest, &reference, Some(&login), company(), &progress).await.unwrap();
     let with_basic = |seen: &testkit::registry::Seen| {
         seen.headers.get("authorization").is_some_and(|value| value.to_str().unwrap().starts_with("Basic"))
     };
@@ -203,7 +203,11 @@ async fn a_login_goes_to_its_registry_and_not_along_a_redirect() {
         registry.seen().iter().filter(|seen| with_basic(seen)).all(|seen| seen.path.starts_with("/token"))
     );
 
-    let wrong = bench.store.resolve(&reference, Some(&Login::new("ada", "wrong-secret"))).await.unwrap_err();
+    let wrong = bench
+        .store
+        .resolve(&reference, Some(&Login::new("ada", "wrong-secret")), company())
+        .await
+        .unwrap_err();
     assert_eq!(wrong.code(), FailureCode::CredentialRejected, "{wrong}");
     assert!(wrong.to_string().contains("ada") && !format!("{wrong:?}").contains("wrong-secret"));
 
@@ -212,7 +216,7 @@ async fn a_login_goes_to_its_registry_and_not_along_a_redirect() {
     let realm = format!("Bearer realm=\"http://{}/token\"", other.host());
     registry.serve("foreign", &image, Fault::Challenge(realm));
     let foreign = Reference::parse(&format!("{}/foreign:1", registry.host())).unwrap();
-    let error = bench.store.resolve(&foreign, Some(&login)).await.unwrap_err();
+    let error = bench.store.resolve(&foreign, Some(&login), company()).await.unwrap_err();
     assert_eq!(error.code(), FailureCode::CredentialHostMismatch, "{error}");
     assert!(other.seen().is_empty());
 }

@@ -9,7 +9,7 @@ use model::image::{DirFix, Reference};
 use testkit::image::{Entry, Image, Index, Layer, Tar};
 use testkit::registry::{Bad, Fault, Good};
 
-use crate::support::{Bench, is_root, listing};
+use crate::support::{Bench, company, is_root, listing};
 
 fn three_layers() -> Image {
     let base = Tar::new().dir("etc", 0o755).file("etc/base", "base", 0o644).file("etc/gone", "x", 0o600);
@@ -58,11 +58,11 @@ async fn gzip_zstd_and_plain_layers_come_from_debians_registry() {
     drop(registry);
     let reference = Reference::parse(&text).unwrap();
     let progress = Progress::new();
-    let again = bench.store.fetch(&resolved.manifest, &reference, None, &progress).await.unwrap();
+    let again = bench.store.fetch(&resolved.manifest, &reference, None, company(), &progress).await.unwrap();
     assert_eq!(again, rootfs, "with everything here, no registry is needed");
     assert!(progress.snapshot().iter().all(|layer| layer.state == LayerState::Shared));
     assert_eq!(bench.store.rootfs(&resolved.manifest).unwrap(), Some(rootfs));
-    let error = bench.store.resolve(&reference, None).await.unwrap_err();
+    let error = bench.store.resolve(&reference, None, company()).await.unwrap_err();
     assert_eq!(error.code(), FailureCode::RegistryUnreachable, "{error}");
     assert!(error.to_string().contains("demo/app:1"), "{error}");
 }
@@ -236,7 +236,7 @@ async fn an_oci_layout_is_loaded_without_network() {
     image.write_archive(&archive, "1").unwrap();
     let name = |text: &str| Reference::parse(text).unwrap();
 
-    let error = bench.store.resolve(&name("localhost/hello:1"), None).await.unwrap_err();
+    let error = bench.store.resolve(&name("localhost/hello:1"), None, company()).await.unwrap_err();
     assert_eq!(error.code(), FailureCode::ImageNotFound);
     assert!(error.hint().unwrap().contains("darsena images load"), "{:?}", error.hint());
 
@@ -316,13 +316,12 @@ async fn a_pull_that_is_given_up_leaves_nothing() {
     registry.serve("slow", &image, Fault::Stall { after: 1 << 20 });
     let bench = Bench::new(&[registry.host()]);
     let reference = Reference::parse(&format!("{}/slow:1", registry.host())).unwrap();
-    let resolved = bench.store.resolve(&reference, None).await.unwrap();
+    let resolved = bench.store.resolve(&reference, None, company()).await.unwrap();
     let (store, progress) = (bench.store.clone(), Progress::new());
     let watched = progress.clone();
-    let pull =
-        tokio::spawn(
-            async move { store.fetch(&resolved.manifest, &reference, None, &progress).await.map(drop) },
-        );
+    let pull = tokio::spawn(async move {
+        store.fetch(&resolved.manifest, &reference, None, company(), &progress).await.map(drop)
+    });
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
     while watched.snapshot().first().is_none_or(|layer| layer.done_bytes < 1 << 20) {
         assert!(std::time::Instant::now() < deadline, "{:?}", watched.snapshot());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use image::{Config, ImageError, ImageStore, Progress, Resolved, RoleCommand};
+use model::CompanyId;
 use model::image::{Reference, RootFs};
 use tempfile::TempDir;
 
@@ -13,6 +14,11 @@ use tempfile::TempDir;
 pub struct Bench {
     pub store: ImageStore,
     pub folder: TempDir,
+}
+
+/// The company of tests that need only one.
+pub fn company() -> CompanyId {
+    "01920000-0000-7000-8000-000000000001".parse().unwrap()
 }
 
 /// Whether this test can run here; says so when it cannot.
@@ -48,8 +54,9 @@ impl Bench {
     /// Resolves and fetches.
     pub async fn pull(&self, text: &str) -> Result<(Resolved, RootFs), ImageError> {
         let reference = Reference::parse(text).unwrap();
-        let resolved = self.store.resolve(&reference, None).await?;
-        let rootfs = self.store.fetch(&resolved.manifest, &reference, None, &Progress::new()).await?;
+        let resolved = self.store.resolve(&reference, None, company()).await?;
+        let rootfs =
+            self.store.fetch(&resolved.manifest, &reference, None, company(), &Progress::new()).await?;
         Ok((resolved, rootfs))
     }
 
