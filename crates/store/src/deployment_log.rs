@@ -6,6 +6,10 @@ use rusqlite::{Row, params};
 use crate::query::Query;
 use crate::{CompanyStore, Result, row};
 
+/// Longest text of a line, in bytes. What an image or a registry says can be of any length.
+const LONGEST_TEXT: usize = 4096;
+const CUT: &str = "…";
+
 /// A line of a deployment's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentLogLine {
@@ -31,10 +35,10 @@ pub struct DeploymentLogQuery {
 }
 
 impl CompanyStore {
-    /// Adds a line, of this moment.
+    /// Adds a line, of this moment. A text of more than 4 KiB is cut, and ends in `…` then.
     pub async fn append_deployment_log(&self, id: DeploymentId, severity: &str, text: &str) -> Result<()> {
         let (id, company, now) = (id.to_string(), self.id(), row::nanoseconds(Timestamp::now()));
-        let (severity, text) = (severity.to_owned(), text.to_owned());
+        let (severity, text) = (severity.to_owned(), capped(text));
         let sql = "INSERT INTO deployment_log (deployment, at, severity, text)
                    SELECT id, ?3, ?4, ?5 FROM deployments WHERE id = ?1 AND company = ?2";
         self.store.write(move |db| db.change_one(sql, params![id, company, now, severity, text])).await
@@ -63,6 +67,14 @@ impl CompanyStore {
             })
             .await
     }
+}
+
+fn capped(text: &str) -> String {
+    if text.len() <= LONGEST_TEXT {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(LONGEST_TEXT - CUT.len());
+    format!("{}{CUT}", &text[..end])
 }
 
 fn line(row: &Row<'_>) -> Result<DeploymentLogLine> {

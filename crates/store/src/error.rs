@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use model::AppId;
+
 /// What can go wrong with the database. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -14,6 +16,12 @@ pub enum StoreError {
     /// The application has a variable with this name.
     #[error("a variable with this name exists")]
     KeyTaken,
+    /// Applications use the credential: their ids and display names.
+    #[error("applications use this credential: {}", names(.0))]
+    CredentialInUse(Vec<(AppId, String)>),
+    /// A stored secret does not go with another host or user name.
+    #[error("another host or user name needs the secret again")]
+    SecretNeeded,
     /// It has to wait until the running deployment is over.
     #[error("a deployment of this application is under way")]
     DeploymentInProgress,
@@ -70,6 +78,11 @@ pub enum KeyProblem {
     Wrong { found: String, expected: String },
     #[error("it is no regular file")]
     NoFile,
+}
+
+fn names(apps: &[(AppId, String)]) -> String {
+    let names: Vec<_> = apps.iter().map(|(_, name)| name.as_str()).collect();
+    names.join(", ")
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -14,14 +14,16 @@ pub fn make_folder(path: &Path) -> Result<()> {
 
 /// Writes a file with mode 0600: beside its place, synced, then renamed.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    let beside = path.with_extension("new");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".unfinished");
+    let beside = Path::new(&beside);
     let write = || -> io::Result<()> {
-        remove_if_there(&beside)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        remove_if_there(beside)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside)?;
         file.write_all(content)?;
         file.sync_all()?;
         drop(file);
-        rename(&beside, path)
+        rename(beside, path)
     };
     write().map_err(failed("writing", path))
 }
@@ -37,6 +39,16 @@ pub fn make_private(path: &Path) -> Result<()> {
         sync_folder_of(path)
     };
     make().map_err(failed("opening", path))
+}
+
+/// Whether there is a file.
+pub fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(failed("looking for", path))
+}
+
+/// Waits until the content of a file is on the disk.
+pub fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(failed("writing", path))
 }
 
 /// Renames a file that is synced already.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -47,9 +47,19 @@ impl Key {
             Err(StoreError::Key { problem: KeyProblem::Missing, .. }) => {}
             other => return other,
         }
+        Key::make(path)
+    }
+
+    /// Makes a key and its file, which is on the disk afterwards.
+    pub fn make(path: &Path) -> Result<Key> {
         let bytes = random(path)?;
         file::write_private(path, &*bytes)?;
         Ok(Key(bytes))
+    }
+
+    /// Where a key waits to take the place of the one at `path`.
+    pub fn next_path(path: &Path) -> PathBuf {
+        path.with_extension("new")
     }
 
     /// A name for the key that says nothing about it, to tell which backup it belongs to.

@@ -5,12 +5,15 @@
 //! company owns, and an id of another company is [`StoreError::NotFound`]. What concerns the whole installation,
 //! such as picking up after a restart, is on [`Store::instance`].
 //!
-//! Environment values are sealed at rest with the key of the installation (`DATA/key`).
+//! Environment values and the secrets of credentials are sealed at rest with the key of the installation
+//! (`DATA/key`).
 
 mod api_keys;
 mod apps;
 mod audit;
+mod backup;
 mod company;
+mod credentials;
 mod deployment_log;
 mod deployments;
 mod env_vars;
@@ -18,6 +21,7 @@ mod error;
 mod file;
 mod instance;
 mod key;
+mod key_check;
 mod migrate;
 mod open;
 mod page;
@@ -27,8 +31,10 @@ mod query;
 mod readers;
 mod recovery;
 mod releases;
+mod rotate;
 mod row;
 mod seal;
+mod secret;
 mod setup;
 mod store;
 mod users;
@@ -41,6 +47,8 @@ pub use deployment_log::{DeploymentLogLine, DeploymentLogQuery};
 pub use error::{KeyProblem, StoreError};
 pub use instance::InstanceStore;
 pub use page::{Listed, Page};
+pub use rotate::RotateReport;
+pub use secret::Secret;
 pub use setup::{NewKey, Setup};
 pub use store::Store;
 

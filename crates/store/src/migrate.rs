@@ -3,11 +3,16 @@
 
 use rusqlite::Connection;
 
+use crate::query::Query;
 use crate::writer::in_transaction;
 use crate::{Result, StoreError};
 
 /// Every migration there is, oldest first. Once released, none is ever changed.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_credentials.sql")];
+
+/// The version that a database has after all migrations.
+pub const LATEST: u32 = MIGRATIONS.len() as u32;
 
 /// Runs the migrations that this database has not seen; refuses a database of a later version.
 pub fn migrate(connection: &mut Connection) -> Result<()> {
@@ -15,19 +20,44 @@ pub fn migrate(connection: &mut Connection) -> Result<()> {
 }
 
 fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
-    let known = migrations.len() as u32;
-    let found = schema_version(connection)?;
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
+    let found = known_version(connection, migrations.len() as u32)?;
+    // A table that is made anew is dropped in between, and must not take along what refers to it.
+    connection.pragma_update(None, "foreign_keys", false)?;
     for (version, sql) in (1..).zip(migrations).skip(found as usize) {
         in_transaction(connection, |transaction| {
             transaction.execute_batch(sql)?;
+            check_references(transaction)?;
             Ok(transaction.pragma_update(None, "user_version", version)?)
         })?;
         tracing::info!(version, "the schema of the database is up to date with this migration");
     }
-    Ok(())
+    Ok(connection.pragma_update(None, "foreign_keys", true)?)
+}
+
+/// The schema version of a database that is there; a later one than this program knows is refused.
+pub fn version(connection: &Connection) -> Result<u32> {
+    match known_version(connection, LATEST)? {
+        0 => Err(StoreError::Damaged("it is empty".to_owned())),
+        version => Ok(version),
+    }
+}
+
+fn known_version(connection: &Connection, known: u32) -> Result<u32> {
+    let found = schema_version(connection)?;
+    match found > known {
+        true => Err(StoreError::Newer { found, known }),
+        false => Ok(found),
+    }
+}
+
+/// What a migration left without the row it refers to.
+fn check_references(connection: &Connection) -> Result<()> {
+    let table: Option<String> =
+        connection.maybe("SELECT \"table\" FROM pragma_foreign_key_check", [], |row| Ok(row.get(0)?))?;
+    match table {
+        Some(table) => Err(StoreError::Damaged(format!("a row of {table} refers to one that is not there"))),
+        None => Ok(()),
+    }
 }
 
 /// SQLite keeps the number in the file's header and rolls it back with the transaction.

@@ -1,4 +1,4 @@
-//! Opening connections and checking that database and key belong together.
+//! Opening connections, and making a database.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,24 +6,39 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::key::Key;
-use crate::query::Query;
-use crate::seal::{Place, Sealed, Vault};
 use crate::writer::in_transaction;
-use crate::{KeyProblem, Result, StoreError, file, migrate};
+use crate::{Result, StoreError, file, key_check, migrate};
 
 /// Time that another process, such as a backup, may hold the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 64;
-const KEY_CHECK: &str = "this is the key";
-const KEY_PLACE: Place<'static> =
-    Place { table: "installation", column: "value", row: "key_check", company: None };
 
 /// Opens the connection that writes, and makes an empty file when there is none.
 pub fn writer(path: &Path) -> Result<Connection> {
+    let connection = writable(path)?;
+    prepare_to_write(&connection)?;
+    Ok(connection)
+}
+
+/// Like [`writer`], and nobody else has the database open, a server least of all: [`StoreError::Busy`] otherwise.
+pub fn only_writer(path: &Path) -> Result<Connection> {
+    let connection = writable(path)?;
+    connection.pragma_update(None, "locking_mode", "exclusive")?;
+    prepare_to_write(&connection)?;
+    // The lock is taken with the first write and kept from then on.
+    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")?;
+    Ok(connection)
+}
+
+fn writable(path: &Path) -> Result<Connection> {
     file::make_private(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     configure(&connection)?;
+    Ok(connection)
+}
+
+fn prepare_to_write(connection: &Connection) -> Result<()> {
     let journal: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if journal != "wal" {
@@ -33,8 +48,9 @@ pub fn writer(path: &Path) -> Result<Connection> {
     }
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    check_pages(&connection)?;
-    Ok(connection)
+    // What was deleted is overwritten, sealed or not.
+    connection.pragma_update(None, "secure_delete", true)?;
+    check_pages(connection)
 }
 
 /// Opens a connection that cannot write.
@@ -63,7 +79,7 @@ fn check_pages(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Makes a whole database under another name and gives it its key for life, then puts it in place: a database is
+/// Makes a whole database under another name and binds it to its key, then puts it in place: a database is
 /// there as a whole or not at all, so an empty file is damage and no beginning.
 pub fn make_database(path: &Path, key: &Key) -> Result<()> {
     let beside = path.with_extension("db-new");
@@ -72,28 +88,8 @@ pub fn make_database(path: &Path, key: &Key) -> Result<()> {
     }
     let mut connection = writer(&beside)?;
     migrate::migrate(&mut connection)?;
-    let check = Vault::new(key).seal(&KEY_PLACE, KEY_CHECK.as_bytes())?;
-    in_transaction(&mut connection, |db| {
-        db.change_one("INSERT INTO installation (name, value) VALUES ('key_check', ?1)", [check])?;
-        db.change_one("INSERT INTO installation (name, value) VALUES ('key_id', ?1)", [key.id().into_bytes()])
-    })?;
+    in_transaction(&mut connection, |db| key_check::bind(db, key))?;
     // Closing moves everything from the log into the file.
     connection.close().map_err(|(_, error)| error)?;
     file::put_in_place(&beside, path)
-}
-
-/// Refuses a key that is not this database's.
-pub fn check_key(connection: &Connection, key: &Key, key_path: &Path) -> Result<Vault> {
-    let sql = "SELECT CAST(value AS TEXT) FROM installation WHERE name = 'key_id'";
-    let expected: Option<String> = connection.maybe(sql, [], |row| Ok(row.get(0)?))?;
-    let expected = expected.ok_or_else(|| StoreError::Damaged("the name of its key is gone".to_owned()))?;
-    if key.id() != expected {
-        let problem = KeyProblem::Wrong { found: key.id(), expected };
-        return Err(StoreError::Key { path: key_path.to_owned(), problem });
-    }
-    let vault = Vault::new(key);
-    let sql = "SELECT value FROM installation WHERE name = 'key_check'";
-    let check: Sealed = connection.one(sql, [], |row| Ok(row.get(0)?))?;
-    vault.open(&KEY_PLACE, &check)?;
-    Ok(vault)
 }

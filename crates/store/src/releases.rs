@@ -51,9 +51,9 @@ fn insert(db: &Connection, release: &Release, vault: &Vault) -> Result<()> {
     let env = Zeroizing::new(row::to_json(&release.env)?);
     let env = vault.seal(&place(&id, release.company), env.as_bytes())?;
     db.change_one(
-        "INSERT INTO releases (id, app, company, reference, digest, manifest, config, env, command, port, probe,
-                               limits, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "INSERT INTO releases (id, app, company, reference, digest, manifest, credential, config, env, command,
+                               port, probe, limits, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             id,
             release.app.to_string(),
@@ -61,6 +61,7 @@ fn insert(db: &Connection, release: &Release, vault: &Vault) -> Result<()> {
             release.reference,
             release.digest.as_str(),
             release.manifest.as_str(),
+            release.credential.map(|credential| credential.to_string()),
             row::to_json(&release.config)?,
             env,
             row::to_json(&release.command)?,
@@ -85,7 +86,7 @@ pub fn release(row: &Row<'_>, vault: &Vault) -> Result<Release> {
         reference: row.get("reference")?,
         digest: row::parsed(row, "digest")?,
         manifest: row::parsed(row, "manifest")?,
-        credential: None,
+        credential: row::parsed_if_any(row, "credential")?,
         config: row::json(row, "config")?,
         // The parser's words could quote the value, so they are left out.
         env: serde_json::from_slice(&env)

@@ -8,7 +8,7 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use zeroize::Zeroizing;
 
 use crate::key::Key;
-use crate::{Result, StoreError};
+use crate::{Result, Secret, StoreError};
 
 /// First byte of every sealed value: how it was sealed.
 const VERSION: u8 = 1;
@@ -60,7 +60,13 @@ impl Vault {
     /// Opens a text.
     pub fn open_text(&self, place: &Place<'_>, sealed: &Sealed) -> Result<String> {
         let clear = self.open(place, sealed)?;
-        std::str::from_utf8(&clear).map(str::to_owned).map_err(|_| place.refused("opened", &"it is no text"))
+        Ok(place.text_of(&clear)?.to_owned())
+    }
+
+    /// Opens a secret.
+    pub fn open_secret(&self, place: &Place<'_>, sealed: &Sealed) -> Result<Secret> {
+        let clear = self.open(place, sealed)?;
+        Ok(Secret::new(place.text_of(&clear)?))
     }
 }
 
@@ -74,6 +80,10 @@ impl Place<'_> {
             text.extend_from_slice(part.as_bytes());
         }
         text
+    }
+
+    fn text_of<'a>(&self, clear: &'a [u8]) -> Result<&'a str> {
+        std::str::from_utf8(clear).map_err(|_| self.refused("opened", &"it is no text"))
     }
 
     fn refused(&self, verb: &str, why: &dyn std::fmt::Display) -> StoreError {

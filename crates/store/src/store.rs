@@ -1,6 +1,6 @@
 //! The handle on the database, and the two ways through it: reading and changing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::CompanyId;
@@ -11,7 +11,7 @@ use crate::readers::Readers;
 use crate::seal::Vault;
 use crate::setup::TokenFile;
 use crate::writer::Writer;
-use crate::{CompanyStore, InstanceStore, Result, file, migrate, open};
+use crate::{CompanyStore, InstanceStore, Result, backup, file, key_check, migrate, open};
 
 const DATABASE: &str = "darsena.db";
 const KEY: &str = "key";
@@ -32,30 +32,53 @@ struct Inner {
     token_file: TokenFile,
 }
 
+/// The files of a data folder that are no good without each other.
+pub struct Files {
+    pub database: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Files {
+    pub fn of(data_dir: &Path) -> Self {
+        Self { database: data_dir.join(DATABASE), key: data_dir.join(KEY) }
+    }
+
+    /// Finds the key of an open database, and brings the schema up to date once it is sure that both belong
+    /// together.
+    pub fn bring_up_to_date(&self, connection: &mut Connection) -> Result<Key> {
+        let version = migrate::version(connection)?;
+        let key = key_check::find_key(connection, &self.key)?;
+        if version < migrate::LATEST {
+            backup::before_migration(connection, &self.database, migrate::LATEST)?;
+            migrate::migrate(connection)?;
+        }
+        Ok(key)
+    }
+}
+
 impl Store {
-    /// Opens the database of a data folder and brings its schema up to date. Makes folder, key, database and
+    /// Opens the database of a data folder and brings its schema up to date, after copying it to
+    /// `darsena.db.before-VERSION`. Makes folder, key, database and
     /// setup token when there is no database yet; never makes a key for a database that is there.
     ///
     /// It blocks for as long as the check of the file takes. Its methods need a tokio runtime.
     pub fn open(data_dir: &Path) -> Result<Store> {
         file::make_folder(data_dir)?;
-        let (database, key_path) = (data_dir.join(DATABASE), data_dir.join(KEY));
-        let key = if database.try_exists().map_err(file::failed("looking for", &database))? {
-            Key::read(&key_path)?
-        } else {
+        let files = Files::of(data_dir);
+        if !file::exists(&files.database)? {
             // The key is on the disk before the database is, so a database without a key has lost it.
-            let key = Key::read_or_make(&key_path)?;
-            open::make_database(&database, &key)?;
-            key
-        };
-        let mut connection = open::writer(&database)?;
-        migrate::migrate(&mut connection)?;
-        let vault = Arc::new(open::check_key(&connection, &key, &key_path)?);
+            let key = Key::read_or_make(&files.key)?;
+            open::make_database(&files.database, &key)?;
+        }
+        let mut connection = open::writer(&files.database)?;
+        let key = files.bring_up_to_date(&mut connection)?;
+        let vault = Arc::new(Vault::new(&key));
         let token_file = TokenFile::of(data_dir);
         token_file.match_up(&mut connection)?;
 
-        let writer = Writer::start(connection).map_err(file::failed("starting the writer of", &database))?;
-        let inner = Inner { readers: Readers::new(database), writer, vault, token_file };
+        let writer =
+            Writer::start(connection).map_err(file::failed("starting the writer of", &files.database))?;
+        let inner = Inner { readers: Readers::new(files.database), writer, vault, token_file };
         Ok(Store { inner: Arc::new(inner) })
     }
 
