@@ -61,7 +61,8 @@ fn containers() -> Vec<Check> {
     let run = || -> anyhow::Result<Vec<engine::Check>> {
         let scratch = Scratch::make()?;
         let paths = Paths::prepare(&scratch.0)?;
-        let engine = serve::open_engine(&paths, &serve::open_images(&paths, Vec::new())?)?;
+        let engine =
+            serve::open_engine(&paths, &serve::open_images(&paths, serve::NamedRegistries::default())?)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let checks = runtime.block_on(engine.check());
         runtime.block_on(engine.down())?;

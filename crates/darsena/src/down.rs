@@ -32,7 +32,7 @@ pub fn run(options: &Options) -> Result<()> {
             Ok(()) | Err(ingress::IngressError::NotRunning { .. }) => {}
             Err(error) => return Err(error).context("the ingress cannot be stopped"),
         }
-        let images = serve::open_images(&paths, Vec::new())?;
+        let images = serve::open_images(&paths, serve::NamedRegistries::default())?;
         serve::open_engine(&paths, &images)?
             .down()
             .await

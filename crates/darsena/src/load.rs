@@ -18,7 +18,7 @@ pub fn load(data: &Path, archive: &Path, name: &str) -> Result<String> {
         );
     }
     let paths = Paths::of(data)?;
-    let images = serve::open_images(&paths, Vec::new())?;
+    let images = serve::open_images(&paths, serve::NamedRegistries::default())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let resolved = runtime.block_on(images.load(archive, &reference))?;
     Ok(resolved.digest.to_string())

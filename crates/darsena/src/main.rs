@@ -7,6 +7,7 @@ mod load;
 mod lock;
 mod paths;
 mod platform;
+mod rotate;
 mod serve;
 
 use std::ffi::OsString;
@@ -31,6 +32,8 @@ enum Word {
     Serve(serve::Options),
     /// Stop all applications of a data folder and remove what they left on this machine; the data stays.
     Down(down::Options),
+    /// Seal the secrets in the database under a new key.
+    RotateKey(rotate::Options),
     /// Data plane; started by `serve`.
     #[command(hide = true)]
     Ingress(ingress_role::Options),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let result = match word {
         Word::Serve(options) => serve::run(options),
         Word::Down(options) => down::run(&options),
+        Word::RotateKey(options) => rotate::run(&options),
         Word::Ingress(options) => ingress_role::run(options),
         Word::Client(command) => return cli::run(command, json, &doctor::ThisMachine),
     };

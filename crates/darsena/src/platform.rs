@@ -4,7 +4,7 @@ use api::platform as wanted;
 use async_trait::async_trait;
 use deploy::DeployError;
 use model::image::{Digest, Reference};
-use model::{AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId};
+use model::{AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode};
 
 /// `deploy` as the API wants to see it.
 pub struct Glue(pub deploy::Platform);
@@ -56,9 +56,9 @@ impl wanted::Platform for Glue {
         &self,
         company: CompanyId,
         reference: &Reference,
-        _credential: Option<CredentialId>,
+        credential: Option<CredentialId>,
     ) -> Result<wanted::Inspection, wanted::PlatformError> {
-        let resolved = self.0.inspect(company, reference).await.map_err(translated)?;
+        let resolved = self.0.inspect(company, reference, credential).await.map_err(translated)?;
         let size_of = |digest: &Digest| (*digest == resolved.manifest).then_some(resolved.size);
         let platforms = resolved.platforms.iter().map(|entry| wanted::InspectedPlatform {
             platform: entry.platform.clone(),
@@ -77,23 +77,30 @@ impl wanted::Platform for Glue {
 
     async fn check_login(
         &self,
-        _company: CompanyId,
+        company: CompanyId,
         host: &str,
-        _username: &str,
-        _secret: &str,
+        username: &str,
+        secret: &str,
     ) -> Result<wanted::LoginCheck, wanted::PlatformError> {
-        Err(wanted::PlatformError::Refused(format!("logins at {host} cannot be tried yet")))
+        self.0.check_login(company, host, username, secret).await.map(checked).map_err(translated)
     }
 
     async fn verify_credential(
         &self,
-        _company: CompanyId,
+        company: CompanyId,
         credential: CredentialId,
     ) -> Result<wanted::LoginCheck, wanted::PlatformError> {
-        Err(wanted::PlatformError::Refused(format!("the login {credential} cannot be tried yet")))
+        self.0.verify_credential(company, credential).await.map(checked).map_err(translated)
     }
 
-    fn verify_in_background(&self, _company: CompanyId, _credential: CredentialId) {}
+    fn verify_in_background(&self, company: CompanyId, credential: CredentialId) {
+        let platform = self.0.clone();
+        tokio::spawn(async move {
+            if let Err(error) = platform.verify_credential(company, credential).await {
+                tracing::info!(%credential, %error, "its registry said neither yes nor no");
+            }
+        });
+    }
 
     async fn runtime_logs(
         &self,
@@ -144,13 +151,45 @@ fn translated(error: DeployError) -> wanted::PlatformError {
         DeployError::Finished => P::DeploymentFinished,
         DeployError::AlreadyServing => P::AlreadyServing,
         DeployError::NoSuccess => P::NoSuccessfulDeployment,
-        DeployError::Image(error) => P::Image(Box::new(wanted::ImageProblem {
+        DeployError::Login(error) if error.code() != FailureCode::InternalError => {
+            P::Image(Box::new(wanted::ImageProblem {
+                code: error.code(),
+                message: error.to_string(),
+                hint: Some(error.hint().to_owned()),
+                platforms: Vec::new(),
+                retry_after: None,
+            }))
+        }
+        DeployError::Image { error, hint } => P::Image(Box::new(wanted::ImageProblem {
             code: error.code(),
             message: error.to_string(),
-            hint: error.hint(),
+            hint: hint.or_else(|| error.hint()),
             platforms: error.platforms().iter().map(ToString::to_string).collect(),
             retry_after: error.retry_after(),
         })),
         other => P::Internal(Box::new(other)),
     }
+}
+
+fn checked(check: deploy::LoginCheck) -> wanted::LoginCheck {
+    use wanted::LoginVerdict as V;
+    let deploy::LoginCheck { verdict, host, at } = check;
+    let verdict = match verdict {
+        image::Verdict::Accepted => V::Accepted,
+        image::Verdict::Rejected { words } => V::Rejected {
+            code: FailureCode::CredentialRejected,
+            message: format!("{host} refused the user name or the token: {words}"),
+            hint: Some(
+                "Check the user name, and make a new token: it may have expired or been revoked.".to_owned(),
+            ),
+        },
+        image::Verdict::ScopeMissing { words } => V::Rejected {
+            code: FailureCode::CredentialScopeMissing,
+            message: format!("{host} knows this login, but its token may not pull images: {words}"),
+            hint: Some(
+                "Make a token with the right to read packages or to pull; see docs/registries.md.".to_owned(),
+            ),
+        },
+    };
+    wanted::LoginCheck { verdict, at }
 }

@@ -35,6 +35,21 @@ pub struct Options {
         value_name = "HOST:PORT"
     )]
     insecure_registries: Vec<String>,
+    /// A registry with https at a private address, such as one on the local network; can be given several times.
+    #[arg(
+        long = "private-registry",
+        env = "DARSENA_PRIVATE_REGISTRY",
+        value_delimiter = ',',
+        value_name = "HOST[:PORT]"
+    )]
+    private_registries: Vec<String>,
+}
+
+/// Registries that the administrator named.
+#[derive(Clone, Debug, Default)]
+pub struct NamedRegistries {
+    pub insecure: Vec<String>,
+    pub private: Vec<String>,
 }
 
 /// Runs until a signal ends it.
@@ -46,7 +61,8 @@ pub fn run(options: Options) -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!("darsena serve makes containers, which needs root; run it with sudo or as a system service");
     }
-    let Options { data, api, http, domain, insecure_registries } = options;
+    let Options { data, api, http, domain, insecure_registries, private_registries } = options;
+    let named = NamedRegistries { insecure: insecure_registries, private: private_registries };
     let domain = checked_domain(&domain)?;
     let paths = Paths::prepare(&data)?;
     let _lock = DataLock::take(&paths.data)?;
@@ -61,7 +77,7 @@ pub fn run(options: Options) -> Result<()> {
             .await
             .with_context(|| format!("the API cannot listen on {api}; choose another address with --api"))?;
         prepare_run_folder(&paths.run)?;
-        let platform = build(&store, &paths, http, domain, insecure_registries).await?;
+        let platform = build(&store, &paths, http, domain, named).await?;
         platform.start().await.context("picking up what an earlier run left failed")?;
         announce(&store, &paths, api, http).await?;
 
@@ -125,9 +141,9 @@ async fn build(
     paths: &Paths,
     http: SocketAddr,
     domain: String,
-    insecure_registries: Vec<String>,
+    named: NamedRegistries,
 ) -> Result<deploy::Platform> {
-    let images = open_images(paths, insecure_registries)?;
+    let images = open_images(paths, named)?;
     let engine = open_engine(paths, &images)?;
     let config =
         ingress::ProcessConfig { http, control: paths.ingress_socket(), state: paths.ingress_state() };
@@ -151,10 +167,11 @@ pub fn ingress_launch(paths: &Paths) -> Result<ingress::Launch> {
 }
 
 /// The image store of a data folder.
-pub fn open_images(paths: &Paths, insecure_registries: Vec<String>) -> Result<image::ImageStore> {
+pub fn open_images(paths: &Paths, named: NamedRegistries) -> Result<image::ImageStore> {
     let unpack = image::RoleCommand { program: own_program()?, args: vec!["unpack".into()] };
     let mut config = image::Config::new(paths.images(), unpack);
-    config.insecure_registries = insecure_registries;
+    config.insecure_registries = named.insecure;
+    config.private_registries = named.private;
     image::ImageStore::open(config).context("the image folder cannot be opened")
 }
 

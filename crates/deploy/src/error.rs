@@ -5,6 +5,8 @@ use image::ImageError;
 use ingress::IngressError;
 use store::StoreError;
 
+use crate::login::LoginError;
+
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// No such record in this company.
@@ -22,9 +24,12 @@ pub enum DeployError {
     /// Nothing to go back to.
     #[error("there is no successful deployment to go back to")]
     NoSuccess,
-    /// The image cannot be used.
+    /// The image cannot be used. The hint, when there is one, is better than the error's own.
+    #[error("{error}")]
+    Image { error: ImageError, hint: Option<String> },
+    /// The chosen credential cannot be used.
     #[error(transparent)]
-    Image(#[from] ImageError),
+    Login(#[from] LoginError),
     #[error(transparent)]
     Store(StoreError),
     #[error(transparent)]

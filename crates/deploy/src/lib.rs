@@ -4,6 +4,7 @@
 //! - `driver` carries one deployment at a time for each application through its states;
 //! - `steps` does the work of a state and turns the result into an event;
 //! - `health` decides whether a new container is ready;
+//! - `login` chooses the credential of a pull, and learns from its outcome;
 //! - `keeper` keeps the container of the serving release running;
 //! - `recover` picks up after a restart;
 //! - `plan` and `explain` are the pure parts: what a release is made of, and words for what went wrong.
@@ -14,8 +15,10 @@ mod error;
 mod explain;
 mod health;
 mod keeper;
+mod login;
 mod plan;
 mod platform;
+mod pull;
 mod recover;
 mod retire;
 mod routes;
@@ -23,4 +26,5 @@ mod steps;
 mod watch;
 
 pub use error::DeployError;
+pub use login::{LoginCheck, LoginError};
 pub use platform::{Parts, Platform, Request, RuntimeLine, Settings};

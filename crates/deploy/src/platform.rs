@@ -11,7 +11,8 @@ use model::deployment::{Event, Refused, State};
 use model::image::Reference;
 use model::log::LogLine;
 use model::{
-    App, AppId, AppName, CompanyId, ContainerId, Deployment, DeploymentId, Failure, Timestamp, Trigger,
+    App, AppId, AppName, CompanyId, ContainerId, CredentialId, Deployment, DeploymentId, Failure, Timestamp,
+    Trigger,
 };
 use store::{Store, StoreError};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
@@ -243,10 +244,16 @@ impl Platform {
         Ok(())
     }
 
-    /// Resolves a reference and reads manifest and configuration, no layers.
-    pub async fn inspect(&self, company: CompanyId, reference: &Reference) -> Result<Resolved, DeployError> {
+    /// Resolves a reference with the credential that was chosen for it, and reads manifest and configuration, no
+    /// layers.
+    pub async fn inspect(
+        &self,
+        company: CompanyId,
+        reference: &Reference,
+        credential: Option<CredentialId>,
+    ) -> Result<Resolved, DeployError> {
         let _sweep = self.images_in_use().await;
-        Ok(self.inner.images.resolve(reference, None, company).await?)
+        Ok(self.resolve_image(company, credential, reference).await?)
     }
 
     /// What the container of the release that serves printed, oldest first.

@@ -7,13 +7,14 @@ use image::Progress;
 use model::deployment::{Event, Work};
 use model::image::Reference;
 use model::{
-    ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Release, ReleaseId, Timestamp,
+    ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Release, ReleaseId, Source, Timestamp,
 };
 use store::StoreError;
 use tokio::time::Instant;
 
 use crate::explain::{self, Ended};
 use crate::platform::Platform;
+use crate::pull::PullError;
 use crate::{container, plan};
 
 /// Longest time for reading manifest and configuration.
@@ -54,11 +55,13 @@ impl Platform {
         let phase = Phase::Resolve;
         let reference = parse(&deployment.reference)?;
         self.note(deployment, &format!("Resolving {reference}")).await;
-        let _sweep = self.images_in_use().await;
-        let resolved = self.images().resolve(&reference, None, deployment.company).await;
-        let resolved = resolved.map_err(|error| image_failure(&error))?;
-
         let company = self.store().company(deployment.company);
+        let app = company.app(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
+        let Source::Image { credential, .. } = app.source;
+        let _sweep = self.images_in_use().await;
+        let resolved = self.resolve_image(deployment.company, credential, &reference).await;
+        let resolved = resolved.map_err(|error| error.failure(phase))?;
+
         let process =
             company.web_process(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
         let variables =
@@ -75,7 +78,7 @@ impl Platform {
             reference: deployment.reference.clone(),
             digest: resolved.digest.clone(),
             manifest: resolved.manifest.clone(),
-            credential: None,
+            credential,
             env: plan::release_env(&variables, port),
             command,
             port,
@@ -94,9 +97,8 @@ impl Platform {
         let reference = parse(&release.reference)?;
         let _sweep = self.images_in_use().await;
         let progress = self.progress_of(deployment.id);
-        let owner = deployment.company;
-        let rootfs = self.images().fetch(&release.manifest, &reference, None, owner, &progress).await;
-        let rootfs = rootfs.map_err(|error| image_failure(&error))?;
+        let rootfs = self.fetch_layers(&release, &reference, &progress).await;
+        let rootfs = rootfs.map_err(|error| error.failure(Phase::Pull))?;
         self.note(deployment, &pulled_words(rootfs.layers.len(), &progress)).await;
         Ok(Event::Pulled)
     }
@@ -159,7 +161,10 @@ impl Platform {
         deployment: DeploymentId,
         release: &Release,
     ) -> Result<(), Failure> {
-        let rootfs = self.images().rootfs(&release.manifest).map_err(|error| image_failure(&error))?;
+        let rootfs = self
+            .images()
+            .rootfs(&release.manifest)
+            .map_err(|error| PullError::plain(error).failure(Phase::Start))?;
         let Some(rootfs) = rootfs else {
             return Err(layers_gone(&release.reference));
         };
@@ -276,10 +281,6 @@ fn parse(reference: &str) -> Result<Reference, Failure> {
     })
 }
 
-fn image_failure(error: &image::ImageError) -> Failure {
-    Failure::new(error.phase(), error.code(), sentence(&error.to_string()), error.hint().as_deref())
-}
-
 fn store_failure(phase: Phase, error: &StoreError) -> Failure {
     explain::internal(phase, "Reading or writing the database", error)
 }
@@ -315,13 +316,4 @@ fn pulled_words(count: usize, progress: &Progress) -> String {
     }
     let bytes: u64 = fetched.iter().map(|layer| layer.total_bytes).sum();
     format!("Pulled {} of {count} layers, {:.1} MB", fetched.len(), bytes as f64 / 1e6)
-}
-
-/// Error texts are lower case without full stop; a failure's message is a sentence.
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    match characters.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str().trim_end_matches('.')),
-        None => String::new(),
-    }
 }

@@ -1,0 +1,109 @@
+//! Asking registries: every question of a deployment or an inspection goes through here, with the login that was
+//! chosen for it and no other. Callers keep the sweep away until what they got is written down.
+
+use image::{ImageError, Login, Progress, Resolved};
+use model::image::{Reference, RootFs};
+use model::{CompanyId, CredentialId, Failure, Phase, Release};
+
+use crate::error::DeployError;
+use crate::login::{Chosen, LoginError};
+use crate::platform::Platform;
+
+/// Why an image was not had.
+pub(crate) enum PullError {
+    Login(LoginError),
+    /// The hint replaces the image's own when something better is known.
+    Image {
+        error: ImageError,
+        hint: Option<String>,
+    },
+}
+
+impl PullError {
+    /// With the hint that the image store knows.
+    pub(crate) fn plain(error: ImageError) -> Self {
+        PullError::Image { error, hint: None }
+    }
+
+    pub(crate) fn failure(&self, phase: Phase) -> Failure {
+        match self {
+            PullError::Login(error) => error.failure(phase),
+            PullError::Image { error, hint } => {
+                let hint = hint.clone().or_else(|| error.hint());
+                Failure::new(error.phase(), error.code(), sentence(&error.to_string()), hint.as_deref())
+            }
+        }
+    }
+}
+
+impl From<PullError> for DeployError {
+    fn from(error: PullError) -> Self {
+        match error {
+            PullError::Login(error) => DeployError::Login(error),
+            PullError::Image { error, hint } => DeployError::Image { error, hint },
+        }
+    }
+}
+
+impl Platform {
+    /// The image as its registry describes it.
+    pub(crate) async fn resolve_image(
+        &self,
+        company: CompanyId,
+        credential: Option<CredentialId>,
+        reference: &Reference,
+    ) -> Result<Resolved, PullError> {
+        let chosen = self.login_for(company, credential, reference).await.map_err(PullError::Login)?;
+        let resolved = self.images().resolve(reference, login(chosen.as_ref()), company).await;
+        self.told(company, chosen.as_ref(), reference, resolved).await
+    }
+
+    /// A release's layers in place. Layers that are here need no login, so a credential that is gone is no reason
+    /// to refuse an old release.
+    pub(crate) async fn fetch_layers(
+        &self,
+        release: &Release,
+        reference: &Reference,
+        progress: &Progress,
+    ) -> Result<RootFs, PullError> {
+        let chosen = self.login_for(release.company, release.credential, reference).await.unwrap_or(None);
+        let login = login(chosen.as_ref());
+        let fetched =
+            self.images().fetch(&release.manifest, reference, login, release.company, progress).await;
+        self.told(release.company, chosen.as_ref(), reference, fetched).await
+    }
+
+    /// Learns from the outcome about the credential, and adds to a refusal what would help.
+    async fn told<T>(
+        &self,
+        company: CompanyId,
+        chosen: Option<&Chosen>,
+        reference: &Reference,
+        outcome: Result<T, ImageError>,
+    ) -> Result<T, PullError> {
+        self.note_outcome(chosen, &outcome).await;
+        match outcome {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let hint = match chosen {
+                    Some(_) => None,
+                    None => self.suggestion(company, &error, reference).await,
+                };
+                Err(PullError::Image { error, hint })
+            }
+        }
+    }
+}
+
+fn login(chosen: Option<&Chosen>) -> Option<&Login> {
+    chosen.map(|chosen| &chosen.login)
+}
+
+/// Error texts are lower case without full stop; a failure's message is a sentence.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str().trim_end_matches('.')),
+        None => String::new(),
+    }
+}
