@@ -1,17 +1,11 @@
 //! A release that does not answer: the deployment fails with its cause, and the old release serves.
 
-use crate::harness::{Installation, can_run, rows};
-use crate::sources::Registry;
+use crate::harness::{Installation, rows};
+use crate::sources::running_shop;
 
 #[test]
 fn a_release_that_does_not_answer_never_gets_traffic() {
-    if !can_run() {
-        return;
-    }
-    let registry = Registry::start();
-    let image = registry.push_hello("demo/hello:1", &[("HELLO_TEXT", "the good one")]);
-    let darsena = Installation::start(&[registry.address()]);
-    darsena.run_ok(&["deploy", "shop", "--image", &image]);
+    let Some((registry, _, darsena)) = running_shop() else { return };
 
     // It ends at once: exit code and last log lines are told.
     let words = darsena.run_failing(&["deploy", "shop", "--env", "HELLO_EXIT=3"]);
@@ -43,5 +37,5 @@ fn a_release_that_does_not_answer_never_gets_traffic() {
 fn good_one_serves(darsena: &Installation) {
     let (status, body) = darsena.get("shop.localhost", "/");
     assert_eq!(status, 200);
-    assert!(body.contains("the good one"), "{body}");
+    assert!(body.contains("the first one"), "{body}");
 }

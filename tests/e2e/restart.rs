@@ -3,17 +3,11 @@
 use nix::sys::signal::Signal;
 
 use crate::harness::{Installation, can_run, eventually, request, rows};
-use crate::sources::Registry;
+use crate::sources::{Registry, running_shop};
 
 #[test]
 fn applications_outlive_a_killed_control_plane() {
-    if !can_run() {
-        return;
-    }
-    let registry = Registry::start();
-    let image = registry.push_hello("demo/hello:1", &[]);
-    let mut darsena = Installation::start(&[registry.address()]);
-    darsena.run_ok(&["deploy", "shop", "--image", &image]);
+    let Some((_registry, _, mut darsena)) = running_shop() else { return };
     let pids = darsena.container_pids();
     let (_, release, _) = darsena.request("shop.localhost", "/");
 
@@ -37,13 +31,7 @@ fn applications_outlive_a_killed_control_plane() {
 
 #[test]
 fn ctrl_c_stops_everything_and_the_next_start_brings_it_back() {
-    if !can_run() {
-        return;
-    }
-    let registry = Registry::start();
-    let image = registry.push_hello("demo/hello:1", &[]);
-    let mut darsena = Installation::start(&[registry.address()]);
-    darsena.run_ok(&["deploy", "shop", "--image", &image]);
+    let Some((registry, _, mut darsena)) = running_shop() else { return };
     drop(registry);
 
     darsena.end_serve(Signal::SIGINT);
@@ -86,13 +74,7 @@ fn a_deployment_under_way_is_carried_on_after_a_kill() {
 
 #[test]
 fn a_crashed_container_and_a_killed_ingress_come_back() {
-    if !can_run() {
-        return;
-    }
-    let registry = Registry::start();
-    let image = registry.push_hello("demo/hello:1", &[]);
-    let darsena = Installation::start(&[registry.address()]);
-    darsena.run_ok(&["deploy", "shop", "--image", &image]);
+    let Some((_registry, _, darsena)) = running_shop() else { return };
 
     let pids = darsena.container_pids();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pids[0] as i32), Signal::SIGKILL).unwrap();

@@ -6,7 +6,20 @@ use std::path::{Path, PathBuf};
 use testkit::image::{Built, Entry, Image, Index, Layer, Tar};
 use testkit::registry::Good;
 
-use crate::harness::DARSENA;
+use crate::harness::{DARSENA, Installation, can_run};
+
+/// An installation where the sample application is deployed as `shop`, the registry it came from and its
+/// reference; `None` when the test cannot run here.
+pub fn running_shop() -> Option<(Registry, String, Installation)> {
+    if !can_run() {
+        return None;
+    }
+    let registry = Registry::start();
+    let image = registry.push_hello("demo/hello:1", &[("HELLO_TEXT", "the first one")]);
+    let darsena = Installation::start(&[registry.address()]);
+    darsena.run_ok(&["deploy", "shop", "--image", &image]);
+    Some((registry, image, darsena))
+}
 
 /// Debian's `docker-registry` on a free port, ended with the test.
 pub struct Registry {

@@ -1,7 +1,7 @@
 //! The main job: from an image at a registry to an application with a URL, and everything after that.
 
 use crate::harness::{Installation, can_run, eventually, rows};
-use crate::sources::Registry;
+use crate::sources::{Registry, running_shop};
 
 #[test]
 fn an_image_becomes_an_application_with_a_url() {
@@ -80,13 +80,7 @@ fn variables_and_port_reach_the_application_with_the_next_deployment() {
 
 #[test]
 fn an_application_is_suspended_activated_and_deleted() {
-    if !can_run() {
-        return;
-    }
-    let registry = Registry::start();
-    let image = registry.push_hello("demo/hello:1", &[]);
-    let darsena = Installation::start(&[registry.address()]);
-    darsena.run_ok(&["deploy", "shop", "--image", &image]);
+    let Some((_registry, _, darsena)) = running_shop() else { return };
 
     darsena.run_ok(&["apps", "suspend", "shop"]);
     assert_eq!(darsena.get("shop.localhost", "/").0, 503);

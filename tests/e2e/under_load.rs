@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Installation, can_run, request};
-use crate::sources::Registry;
+use crate::harness::request;
+use crate::sources::running_shop;
 
 /// Pause between two requests of a client: with four clients some 400 requests a second.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -16,13 +16,7 @@ const REDEPLOYMENTS: usize = 10;
 
 #[test]
 fn redeploying_under_load_fails_no_request() {
-    if !can_run() {
-        return;
-    }
-    let registry = Registry::start();
-    let image = registry.push_hello("demo/hello:1", &[]);
-    let darsena = Installation::start(&[registry.address()]);
-    darsena.run_ok(&["deploy", "shop", "--image", &image]);
+    let Some((_registry, _, darsena)) = running_shop() else { return };
 
     let stop = Arc::new(AtomicBool::new(false));
     let http = darsena.http;
