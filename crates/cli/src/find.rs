@@ -1,7 +1,7 @@
 //! From the name that a person knows to the record.
 
 use client::Client;
-use wire::{ApplicationListItem, Process, ProcessType};
+use wire::{ApplicationListItem, DockerRegistry, Process, ProcessType};
 
 use crate::failure::Failure;
 
@@ -25,4 +25,32 @@ pub async fn web_process(client: &Client, application: &str) -> Result<Option<Pr
         .await?
         .into_iter()
         .find(|process| process.kind == Some(ProcessType::Web)))
+}
+
+/// The registry credential of this id or name.
+pub async fn credential(client: &Client, text: &str) -> Result<DockerRegistry, Failure> {
+    let mut all = client.registries().await?;
+    if let Some(place) = all.iter().position(|credential| credential.id == text) {
+        return Ok(all.swap_remove(place));
+    }
+    all.retain(|credential| credential.name == text);
+    match all.len() {
+        1 => Ok(all.swap_remove(0)),
+        0 => Err(Failure::new(format!("there is no registry credential named {text}"))
+            .hint("`darsena registries list` shows those there are")),
+        count => Err(Failure::new(format!("{count} registry credentials are named {text}"))
+            .hint("name it by its id:")
+            .details(all.iter().map(|credential| format!("  {}  {}", credential.id, credential.username)))),
+    }
+}
+
+/// How to call the credential of this id; one that was removed has its id only.
+pub async fn credential_name(client: &Client, id: &str) -> Result<String, Failure> {
+    match client.registry(id).await {
+        Ok(credential) => Ok(credential.name),
+        Err(error) if error.refusal().is_some_and(|refusal| refusal.status == 404) => {
+            Ok(format!("{id} (removed)"))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

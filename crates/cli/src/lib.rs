@@ -18,13 +18,16 @@ mod name;
 mod output;
 mod pair;
 mod prompt;
+mod quote;
+mod registry;
 mod size;
+mod token;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use commands::{apps, deploy, deployments, doctor, env, images, logs, setup};
+use commands::{apps, deploy, deployments, doctor, env, images, logs, registries, setup};
 use failure::Failure;
 pub use local::{Check, LoadedImage, Local, LocalError};
 use output::Output;
@@ -46,6 +49,9 @@ pub enum Command {
     Logs(logs::Args),
     /// The environment variables of an application.
     Env(env::Args),
+    /// Logins for private registries: list, create, show, update, verify and delete them.
+    #[command(subcommand)]
+    Registries(registries::Command),
     /// Look into images, and load them from a file.
     #[command(subcommand)]
     Images(images::Command),
@@ -79,6 +85,7 @@ fn remote(command: &Command, output: &Output) -> Result<(), Failure> {
             Command::Deploy(args) => deploy::run(&client, args, output).await,
             Command::Apps(command) => apps::run(&client, command, output).await,
             Command::Deployments(command) => deployments::run(&client, command, output).await,
+            Command::Registries(command) => registries::run(&client, command, output).await,
             Command::Logs(args) => logs::run(&client, args, output).await,
             Command::Env(args) => env::run(&client, args, output).await,
             Command::Images(images::Command::Inspect(args)) => images::inspect(&client, args, output).await,

@@ -7,8 +7,8 @@ use nix::sys::termios::{self, LocalFlags, SetArg, Termios};
 
 use crate::failure::Failure;
 
-/// The longest text that is read.
-const LONGEST: usize = 4096;
+/// The longest text that is read: a token for a cloud's registry has several kilobytes.
+const LONGEST: usize = 16_384;
 
 /// Asks for a text that is not shown while it is typed. `None` without a terminal.
 pub fn hidden(question: &str) -> Result<Option<String>, Failure> {
@@ -49,8 +49,8 @@ fn not_readable(error: io::Error) -> Failure {
 fn read_line(from: &mut impl Read) -> io::Result<String> {
     let mut line = Vec::new();
     let mut byte = [0];
-    while line.len() < LONGEST && from.read(&mut byte)? == 1 && byte[0] != b'\n' {
-        line.push(byte[0]);
+    while from.read(&mut byte)? == 1 && byte[0] != b'\n' {
+        push(&mut line, byte[0])?;
     }
     if line.last() == Some(&b'\r') {
         line.pop();
@@ -79,7 +79,7 @@ fn restore(terminal: &File, before: &Termios) -> io::Result<()> {
 fn read_keys(from: &mut impl Read) -> io::Result<Option<String>> {
     let mut typed: Vec<u8> = Vec::new();
     let mut key = [0];
-    while typed.len() < LONGEST {
+    loop {
         if from.read(&mut key)? == 0 {
             return Ok(None);
         }
@@ -91,10 +91,19 @@ fn read_keys(from: &mut impl Read) -> io::Result<Option<String>> {
             // Backspace takes a whole character; Ctrl-U takes all.
             0x7f | 0x08 => while typed.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
             0x15 => typed.clear(),
-            byte => typed.push(byte),
+            byte => push(&mut typed, byte)?,
         }
     }
     String::from_utf8(typed).map(Some).map_err(|_| io::Error::other("it is not UTF-8"))
+}
+
+/// A text that is cut off would be a wrong password that nobody understands.
+fn push(text: &mut Vec<u8>, byte: u8) -> io::Result<()> {
+    if text.len() == LONGEST {
+        return Err(io::Error::other(format!("it has more than {LONGEST} bytes")));
+    }
+    text.push(byte);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -110,6 +119,9 @@ mod tests {
         assert_eq!(typed("sec\x03"), None);
         assert_eq!(typed("\x04"), None);
         assert_eq!(typed("cut off"), None);
+        let long = format!("{}\n", "x".repeat(LONGEST));
+        assert_eq!(typed(&long).unwrap().len(), LONGEST);
+        assert!(read_keys(&mut format!("x{long}").as_bytes()).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What can go wrong between a command and the server.
 
+use wire::CredentialUser;
+
 /// Why an operation gave no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -37,6 +39,8 @@ pub struct Refusal {
     pub detail: Option<String>,
     /// Only with `platform_missing`: what the image has.
     pub available_platforms: Vec<String>,
+    /// Only with `docker_registry_in_use`: the applications that use the credential.
+    pub applications: Vec<CredentialUser>,
     /// Seconds that the server asks to wait.
     pub retry_after: Option<u64>,
 }

@@ -132,6 +132,7 @@ impl Client {
             code: data.code,
             detail: data.message,
             available_platforms: data.available_platforms.unwrap_or_default(),
+            applications: data.applications.unwrap_or_default(),
             retry_after,
         }))
     }

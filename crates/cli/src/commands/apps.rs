@@ -81,6 +81,10 @@ async fn show(client: &Client, name: &str, output: &Output) -> Result<(), Failur
         return output.json(&application);
     }
     let process = find::web_process(client, &found.id).await?;
+    let credential = match &application.docker_registry_credential_id {
+        Some(id) => find::credential_name(client, id).await?,
+        None => "none".to_owned(),
+    };
     let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
     output.record(&[
         ("name", application.name.clone()),
@@ -88,6 +92,7 @@ async fn show(client: &Client, name: &str, output: &Output) -> Result<(), Failur
         ("url", text(&application.url)),
         ("image", text(&application.docker_image)),
         ("digest", text(&application.docker_image_digest)),
+        ("credential", credential),
         ("port", process.as_ref().and_then(|web| web.port).map_or("-".to_owned(), |port| port.to_string())),
         ("size", process.as_ref().map_or("-".to_owned(), size)),
         ("deployment", text(&application.serving_deployment_id)),

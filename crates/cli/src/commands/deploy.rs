@@ -20,6 +20,12 @@ pub struct Args {
     /// Image to run, as nginx, ghcr.io/acme/shop:1.4 or 127.0.0.1:5000/web@sha256:...; left out: the one it has.
     #[arg(long, value_name = "REF")]
     image: Option<String>,
+    /// Name or id of the registry credential to pull the image with; left out: the one it has, or none.
+    #[arg(long, value_name = "NAME", conflicts_with = "no_credential")]
+    credential: Option<String>,
+    /// Pull the image without a login.
+    #[arg(long)]
+    no_credential: bool,
     /// Port that the application listens on; left out: the one it has, else the image's EXPOSE, else 8080.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
@@ -38,7 +44,8 @@ pub struct Args {
 /// The URL is the last line of stdout; success means that it answers.
 pub async fn run(client: &Client, args: &Args, output: &Output) -> Result<(), Failure> {
     let pairs = Pair::parse_all(args.env.iter().map(String::as_str))?;
-    let application = application(client, args).await?;
+    let credential = credential(client, args).await?;
+    let application = application(client, args, credential.as_ref(), output).await?;
     set_process(client, &application.id, args).await?;
     variables::set(client, &application.id, &pairs).await?;
     let deployment = client.trigger_deployment(&application.id, &TriggerDeployment::default()).await?;
@@ -65,24 +72,67 @@ fn started(application: &Application, deployment: &Deployment, output: &Output) 
     }
 }
 
-/// The application with the image that was asked for.
-async fn application(client: &Client, args: &Args) -> Result<Application, Failure> {
-    let Some(known) = find::application(client, &args.name).await? else { return create(client, args).await };
+/// The login that was asked for; looked up before anything is changed.
+async fn credential(client: &Client, args: &Args) -> Result<Option<DockerRegistry>, Failure> {
+    match &args.credential {
+        Some(text) => find::credential(client, text).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The application with the image and the credential that were asked for.
+async fn application(
+    client: &Client,
+    args: &Args,
+    credential: Option<&DockerRegistry>,
+    output: &Output,
+) -> Result<Application, Failure> {
+    let Some(known) = find::application(client, &args.name).await? else {
+        return create(client, args, credential).await;
+    };
     let application = client.application(&known.id).await?;
     if application.source != ApplicationSource::DockerImage {
         return Err(Failure::new(format!("{} is not made from an image", args.name))
             .hint("choose another name for the application that runs this image"));
     }
-    match &args.image {
-        Some(image) if application.docker_image.as_deref() != Some(image) => {
-            let change = UpdateApplication { docker_image: Some(image.clone()), ..Default::default() };
-            Ok(client.update_application(&application.id, &change).await?)
-        }
-        _ => Ok(application),
+    let change = UpdateApplication {
+        docker_image: args.image.clone().filter(|image| application.docker_image.as_ref() != Some(image)),
+        docker_registry_credential_id: other_credential(args, credential, &application),
+        ..Default::default()
+    };
+    if change == UpdateApplication::default() {
+        return Ok(application);
     }
+    let updated = client.update_application(&application.id, &change).await?;
+    match (&change.docker_registry_credential_id, credential) {
+        (None, _) => {}
+        (Some(_), Some(chosen)) => {
+            output.note(&format!("from this deployment on the image is pulled with {}", chosen.name));
+        }
+        (Some(_), None) => output.note("from this deployment on the image is pulled without a login"),
+    }
+    Ok(updated)
 }
 
-async fn create(client: &Client, args: &Args) -> Result<Application, Failure> {
+/// What to send about the credential: nothing when it is that one already.
+fn other_credential(
+    args: &Args,
+    chosen: Option<&DockerRegistry>,
+    application: &Application,
+) -> Option<Option<String>> {
+    let wanted = match chosen {
+        Some(credential) => Some(credential.id.clone()),
+        None if args.no_credential => None,
+        None => return None,
+    };
+    (wanted != application.docker_registry_credential_id).then_some(wanted)
+}
+
+async fn create(
+    client: &Client,
+    args: &Args,
+    credential: Option<&DockerRegistry>,
+) -> Result<Application, Failure> {
     let Some(image) = &args.image else {
         return Err(Failure::usage(format!(
             "there is no application named {} yet, so an image is needed",
@@ -98,7 +148,7 @@ async fn create(client: &Client, args: &Args) -> Result<Application, Failure> {
         cluster_id: cluster.id,
         source: ApplicationSource::DockerImage,
         docker_image: Some(image.clone()),
-        docker_registry_credential_id: None,
+        docker_registry_credential_id: credential.map(|credential| credential.id.clone()),
         image_policy: None,
         project_id: None,
         git_type: None,

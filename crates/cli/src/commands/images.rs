@@ -6,6 +6,7 @@ use client::Client;
 use wire::*;
 
 use crate::failure::Failure;
+use crate::find;
 use crate::local::Local;
 use crate::output::Output;
 use crate::size::bytes;
@@ -25,6 +26,9 @@ pub struct Inspect {
     /// The image reference.
     #[arg(value_name = "REF")]
     image: String,
+    /// Name or id of the registry credential to ask with; left out: without a login.
+    #[arg(long, value_name = "NAME")]
+    credential: Option<String>,
 }
 
 /// Which file to load.
@@ -52,7 +56,12 @@ pub fn load(args: &Load, local: &dyn Local, output: &Output) -> Result<(), Failu
 
 /// `images inspect`.
 pub async fn inspect(client: &Client, args: &Inspect, output: &Output) -> Result<(), Failure> {
-    let request = InspectImage { docker_image: args.image.clone(), docker_registry_credential_id: None };
+    let credential = match &args.credential {
+        Some(text) => Some(find::credential(client, text).await?.id),
+        None => None,
+    };
+    let request =
+        InspectImage { docker_image: args.image.clone(), docker_registry_credential_id: credential };
     let image = client.inspect_image(&request).await?;
     if output.json {
         return output.json(&image);

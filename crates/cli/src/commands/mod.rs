@@ -8,5 +8,6 @@ pub mod env;
 pub mod images;
 pub mod logs;
 mod outcome;
+pub mod registries;
 pub mod setup;
 mod variables;

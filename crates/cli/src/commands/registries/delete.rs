@@ -1,0 +1,64 @@
+//! `darsena registries delete`.
+
+use client::Client;
+use wire::CredentialUser;
+
+use crate::failure::Failure;
+use crate::find;
+use crate::output::Output;
+use crate::prompt;
+use crate::quote;
+
+/// One that applications use is kept unless forced.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Name or id of the credential.
+    #[arg(value_name = "NAME")]
+    credential: String,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Also when applications use it: they keep running, and their next pull is anonymous.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Removes it.
+pub async fn run(client: &Client, args: &Args, output: &Output) -> Result<(), Failure> {
+    let credential = find::credential(client, &args.credential).await?;
+    let name = &credential.name;
+    if !args.yes {
+        confirm(name)?;
+    }
+    match client.delete_registry(&credential.id, args.force).await {
+        Ok(message) if output.json => output.json(&message),
+        Ok(message) => output.line(&message.message),
+        Err(error) => match error.refusal() {
+            Some(refusal) if !refusal.applications.is_empty() => Err(in_use(name, &refusal.applications)),
+            _ => Err(error.into()),
+        },
+    }
+}
+
+fn confirm(name: &str) -> Result<(), Failure> {
+    match prompt::shown(&format!("This removes the credential {name}. Type its name to go on: "))? {
+        Some(typed) if typed.trim() == name => Ok(()),
+        Some(_) => Err(Failure::new("nothing was removed: that is not its name")),
+        None => Err(Failure::usage(format!("{name} is removed only when that is confirmed"))
+            .hint(format!("run `darsena registries delete {} --yes`", quote::word(name)))),
+    }
+}
+
+fn in_use(name: &str, applications: &[CredentialUser]) -> Failure {
+    let count = match applications.len() {
+        1 => "1 application uses it".to_owned(),
+        count => format!("{count} applications use it"),
+    };
+    Failure::new(format!("{name} was not removed: {count}"))
+        .hint(format!(
+            "give them another one with `darsena deploy APP --credential OTHER`, or run `darsena registries delete \
+             {} --force`: they keep running, and their next pull is anonymous",
+            quote::word(name)
+        ))
+        .details(applications.iter().map(|application| format!("  {}", application.display_name)))
+}

@@ -1,0 +1,136 @@
+//! What storing and changing a login have in common: its flags, the advice before, and the words after a refusal.
+
+use client::{Client, Verify};
+use wire::DockerRegistry;
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::quote;
+use crate::registry::{Host, Registry};
+use crate::token::Source;
+
+/// How the token comes, and whether it is tried.
+#[derive(clap::Args)]
+pub struct Flags {
+    /// Read the token from stdin instead of asking for it: all of it, without the line break at its end.
+    #[arg(long)]
+    pub token_stdin: bool,
+    /// Save without trying the login first.
+    #[arg(long)]
+    pub no_verify: bool,
+}
+
+impl Flags {
+    pub fn source(&self) -> Source {
+        if self.token_stdin { Source::Stdin } else { Source::Terminal }
+    }
+
+    /// Whether the login is tried first. One without a host cannot be: which registry would be asked?
+    pub fn verify(&self, has_host: bool) -> Verify {
+        if self.no_verify || !has_host { Verify::Later } else { Verify::First }
+    }
+}
+
+/// The host to store: the one given, else the registry's own.
+pub fn host(registry: Registry, given: Option<&str>) -> Result<Option<String>, Failure> {
+    let facts = registry.facts();
+    match (given, facts.host) {
+        (Some(host), _) => Ok(Some(host.to_owned())),
+        (None, Host::Known(host)) => Ok(Some(host.to_owned())),
+        (None, Host::FromImage) => Ok(None),
+        (None, Host::Needed(form)) => Err(Failure::usage(format!("--registry {} needs a host", facts.word))
+            .hint(format!("add --host {form}"))),
+    }
+}
+
+/// For `--host`: a mistake that is easily made. The server has the last word.
+pub fn parse_host(text: &str) -> Result<String, String> {
+    if text.contains("://") || text.contains('/') {
+        return Err(
+            "a host is written without https:// and without a path, as registry.example.com:5000".to_owned()
+        );
+    }
+    match text.chars().find(|c| c.is_whitespace() || c.is_control() || *c == '@') {
+        Some(bad) => Err(format!("a host cannot hold {bad:?}")),
+        None if text.is_empty() => Err("a host cannot be empty".to_owned()),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// Says on stderr which user name and token the registry takes.
+pub fn advise(registry: Registry, output: &Output) {
+    let facts = registry.facts();
+    output.note(&format!("{} takes", facts.title));
+    output.note(&format!("  user name: {}", facts.user));
+    output.note(&format!("  token: {}", facts.token));
+}
+
+/// Another credential of this name would make the name useless.
+pub async fn free_name(client: &Client, name: &str) -> Result<(), Failure> {
+    if client.registries().await?.iter().all(|credential| credential.name != name) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("there is a credential named {name} already")).hint(format!(
+        "change it with `darsena registries update {}`, or choose another name",
+        quote::word(name)
+    )))
+}
+
+/// Why a login was not saved. The registry's own words come with the refusal.
+pub fn not_saved(error: client::Error, registry: Registry) -> Failure {
+    let code = error.refusal().and_then(|refusal| refusal.code.clone());
+    let facts = registry.facts();
+    let takes = format!("{} takes: {}", facts.title, facts.token);
+    let details = match code.as_deref() {
+        Some(code @ ("credential_rejected" | "credential_scope_missing")) => {
+            vec![format!("cause: {code}"), takes, "nothing was saved".to_owned()]
+        }
+        Some(code)
+            if code.starts_with("registry_") && code != "registry_host_required"
+                || code == "rate_limited" =>
+        {
+            let way_out = "nothing was saved; --no-verify saves without asking the registry";
+            vec![format!("cause: {code}"), way_out.to_owned()]
+        }
+        _ => Vec::new(),
+    };
+    Failure::from(error).details(details)
+}
+
+/// Where a stored login is sent.
+pub fn place(credential: &DockerRegistry) -> &str {
+    let host = credential.details.as_ref().and_then(|details| details.host.as_deref());
+    host.unwrap_or(Registry::of(credential).facts().title)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_the_one_given_or_the_known_one() {
+        let told = |registry, given| host(registry, given).map_err(|failure| failure.text());
+        assert_eq!(told(Registry::Github, None), Ok(Some("ghcr.io".into())));
+        assert_eq!(
+            told(Registry::Gitlab, Some("registry.acme.it:5050")),
+            Ok(Some("registry.acme.it:5050".into()))
+        );
+        assert_eq!(told(Registry::Ecr, None), Ok(None));
+        for (registry, form) in [
+            (Registry::Azure, "NAME.azurecr.io"),
+            (Registry::GoogleArtifactRegistry, "LOCATION-docker.pkg.dev"),
+            (Registry::Custom, "HOST[:PORT]"),
+        ] {
+            let words = told(registry, None).unwrap_err();
+            assert!(words.contains(registry.facts().word) && words.contains(form), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_no_host() {
+        for bad in ["https://ghcr.io", "ghcr.io/acme", "user@ghcr.io", "a b", "", "a\u{1b}"] {
+            assert!(parse_host(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(parse_host("127.0.0.1:5000").as_deref(), Ok("127.0.0.1:5000"));
+    }
+}
