@@ -2,8 +2,8 @@
 
 use std::fmt::Debug;
 
-use model::ApiKeyId;
 use model::access::{ApiKey, Capability};
+use model::{ApiKeyId, CredentialStatus, Timestamp};
 use store::{DeploymentLogQuery, NewToken, StoreError};
 
 use crate::support::{EVERYTHING, Install, app, deployment, env_var, release, web_process};
@@ -54,6 +54,16 @@ async fn an_id_of_another_company_is_not_found() {
     absent(theirs.project_apps(project.id).await);
     absent(theirs.add_to_project(project.id, shop.id).await);
     absent(theirs.remove_from_project(project.id, shop.id).await);
+    let (login, now) = (install.add_credential("team").await, Timestamp::now());
+    absent(theirs.create_credential(&login, "x").await);
+    absent(theirs.credential(login.id).await);
+    absent(theirs.credential_users(login.id).await);
+    absent(theirs.credential_secret(login.id).await.map(|_| ()));
+    absent(theirs.update_credential(&login, Some("x")).await);
+    absent(theirs.delete_credential(login.id, true).await);
+    absent(theirs.credential_checked(login.id, CredentialStatus::Valid, now, login.updated_at).await);
+    absent(theirs.credential_used(login.id, now).await);
+    assert_eq!(ours.credential(login.id).await.unwrap(), login);
     absent(theirs.api_key(install.key.id).await);
     absent(theirs.update_api_key(&install.key).await);
     absent(theirs.set_api_key_enabled(install.key.id, false).await);
@@ -62,6 +72,9 @@ async fn an_id_of_another_company_is_not_found() {
     absent(theirs.delete_api_key(install.key.id).await);
 
     assert_eq!(theirs.apps(EVERYTHING).await.unwrap().total, 0);
+    assert_eq!(theirs.credentials(EVERYTHING).await.unwrap().total, 0);
+    assert_eq!(theirs.all_credentials().await.unwrap(), []);
+    assert_eq!(theirs.users_of_credentials().await.unwrap(), []);
     assert_eq!(theirs.processes(shop.id).await.unwrap(), []);
     assert_eq!(theirs.all_env_vars(shop.id).await.unwrap(), []);
     assert_eq!(theirs.env_vars(shop.id, EVERYTHING).await.unwrap().total, 0);

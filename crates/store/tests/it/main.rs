@@ -3,8 +3,12 @@
 mod access;
 mod applications;
 mod companies;
+mod credentials;
+mod log;
 mod opening;
 mod queue;
+mod rotation;
 mod sealing;
 mod setup;
 mod support;
+mod upgrading;

@@ -76,10 +76,11 @@ async fn a_missing_unfit_or_foreign_key_is_refused_and_named() {
 #[tokio::test]
 async fn a_database_of_a_later_version_is_refused_untouched() {
     let install = Install::new().await;
+    let known: u32 = install.raw().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     install.raw().pragma_update(None, "user_version", 99).unwrap();
     let error = refusal(install.path());
     assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
-    install.raw().pragma_update(None, "user_version", 1).unwrap();
+    install.raw().pragma_update(None, "user_version", known).unwrap();
     Store::open(install.path()).unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use rusqlite::params;
 use store::StoreError;
 
-use crate::support::{EVERYTHING, Install, app, env_var, release, web_process};
+use crate::support::{EVERYTHING, Install, app, credential, env_var, release, web_process};
 
 const CANARY: &str = "canary-3f9c1d5e-never-on-the-disk";
 
@@ -25,6 +25,10 @@ async fn a_value_is_never_on_the_disk() {
     var.value = format!("{CANARY} again");
     install.ours().update_env_var(&var).await.unwrap();
 
+    let login = credential(install.company.id, "team");
+    install.ours().create_credential(&login, CANARY).await.unwrap();
+    install.ours().update_credential(&login, Some(&format!("{CANARY} again"))).await.unwrap();
+
     let queued = install.enqueue(&app).await;
     let mut release = release(&queued);
     release.env = vec![("SECRET".to_owned(), CANARY.to_owned())];
@@ -35,6 +39,8 @@ async fn a_value_is_never_on_the_disk() {
     assert!(!is_on_disk(&install), "after a checkpoint");
     assert_eq!(install.ours().env_var(app.id, var.id).await.unwrap(), var);
     assert_eq!(install.ours().release(release.id).await.unwrap(), release);
+    let secret = install.ours().credential_secret(login.id).await.unwrap();
+    assert_eq!(secret.expose(), format!("{CANARY} again"));
     assert!(!format!("{var:?}{release:?}").contains(CANARY));
 }
 

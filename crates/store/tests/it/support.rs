@@ -6,8 +6,9 @@ use model::access::{ApiKey, Company, Role, User};
 use model::deployment::{Event, State};
 use model::image::{Digest, ImageConfig};
 use model::{
-    App, AppId, AppName, Command, CompanyId, Deployment, DeploymentId, EnvVar, EnvVarId, Kept, Probe,
-    Process, ProcessId, Release, ReleaseId, ResourceType, Source, Timestamp, Trigger,
+    App, AppId, AppName, Command, CompanyId, Credential, CredentialId, CredentialStatus, Deployment,
+    DeploymentId, EnvVar, EnvVarId, Kept, Probe, Process, ProcessId, RegistryKind, Release, ReleaseId,
+    ResourceType, Source, Timestamp, Trigger,
 };
 use rusqlite::Connection;
 use store::{CompanyStore, NewKey, Page, Setup, Store};
@@ -68,6 +69,21 @@ impl Install {
 
     pub async fn add_app(&self, name: &str) -> App {
         let app = app(self.company.id, name);
+        self.ours().create_app(&app, &web_process(&app)).await.unwrap();
+        app
+    }
+
+    /// Adds a credential whose secret is `secret of NAME`.
+    pub async fn add_credential(&self, name: &str) -> Credential {
+        let credential = credential(self.company.id, name);
+        self.ours().create_credential(&credential, &format!("secret of {name}")).await.unwrap();
+        credential
+    }
+
+    /// Adds an application that is pulled with a credential.
+    pub async fn add_app_with(&self, name: &str, credential: &Credential) -> App {
+        let mut app = app(self.company.id, name);
+        app.source = pulled_with(Some(credential.id));
         self.ours().create_app(&app, &web_process(&app)).await.unwrap();
         app
     }
@@ -150,6 +166,10 @@ pub fn app(company: CompanyId, name: &str) -> App {
     }
 }
 
+pub fn pulled_with(credential: Option<CredentialId>) -> Source {
+    Source::Image { reference: "ghcr.io/acme/shop:1".to_owned(), credential }
+}
+
 pub fn web_process(app: &App) -> Process {
     Process {
         id: ProcessId::new(),
@@ -180,6 +200,23 @@ pub fn env_var(app: &App, key: &str, value: &str) -> EnvVar {
         value: value.to_owned(),
         is_runtime: Some(true),
         is_buildtime: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+pub fn credential(company: CompanyId, name: &str) -> Credential {
+    let now = Timestamp::now();
+    Credential {
+        id: CredentialId::new(),
+        company,
+        name: name.to_owned(),
+        registry: RegistryKind::Github,
+        host: Some("ghcr.io".to_owned()),
+        username: "bot".to_owned(),
+        status: CredentialStatus::Unverified,
+        last_verified_at: None,
+        last_used_at: None,
         created_at: now,
         updated_at: now,
     }

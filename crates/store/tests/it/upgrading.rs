@@ -1,0 +1,185 @@
+//! Databases of earlier versions.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use model::{App, CompanyId, Deployment, EnvVar, Release};
+use rusqlite::{Connection, params};
+use store::{Store, StoreError};
+use tempfile::TempDir;
+
+use crate::support::{Install, credential, deployment, env_var, pulled_with};
+
+const FIRST: &str = include_str!("../../migrations/0001_first.sql");
+const TABLES: [&str; 11] = [
+    "installation",
+    "companies",
+    "users",
+    "api_keys",
+    "projects",
+    "apps",
+    "processes",
+    "env_vars",
+    "releases",
+    "deployments",
+    "deployment_log",
+];
+
+/// An installation whose database has the first schema, with rows in every table.
+struct Old {
+    folder: TempDir,
+    company: CompanyId,
+    shop: App,
+    var: EnvVar,
+    done: Deployment,
+    made: Release,
+}
+
+impl Old {
+    async fn new() -> Self {
+        let install = Install::new().await;
+        let project = install.ours().create_project("Team").await.unwrap();
+        let shop = install.add_app("shop").await;
+        install.ours().add_to_project(project.id, shop.id).await.unwrap();
+        let var = env_var(&shop, "A", "b");
+        install.ours().create_env_var(&var).await.unwrap();
+        let done = install.deploy_until(&shop, "done").await;
+        install.ours().append_deployment_log(done.id, "INFO", "done").await.unwrap();
+        install.ours().enqueue(&deployment(&shop)).await.unwrap();
+        let shop = install.ours().app(shop.id).await.unwrap();
+        let made = install.ours().release(done.release.unwrap()).await.unwrap();
+        let Install { folder, store, company, .. } = install;
+        drop(store);
+        turn_back(folder.path());
+        Self { folder, company: company.id, shop, var, done, made }
+    }
+
+    fn database(&self) -> Connection {
+        Connection::open(self.folder.path().join("darsena.db")).unwrap()
+    }
+}
+
+/// Moves every row into a database that the old SQL makes. Sealed values come along: they are bound to rows, which
+/// stay the same.
+fn turn_back(folder: &Path) {
+    let (newer, database) = (folder.join("newer.db"), folder.join("darsena.db"));
+    fs::rename(&database, &newer).unwrap();
+    let old = Connection::open(&database).unwrap();
+    old.execute_batch(FIRST).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.pragma_update(None, "foreign_keys", false).unwrap();
+    old.execute("ATTACH ?1 AS newer", [newer.to_str()]).unwrap();
+    for table in TABLES {
+        let sql = "SELECT group_concat('\"' || name || '\"') FROM pragma_table_info(?1, 'main')";
+        let columns: String = old.query_row(sql, [table], |row| row.get(0)).unwrap();
+        let sql = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}");
+        assert!(old.execute(&sql, []).unwrap() > 0, "{table} has rows");
+    }
+    drop(old);
+    fs::remove_file(newer).unwrap();
+}
+
+#[tokio::test]
+async fn every_row_of_the_first_version_is_there_after_the_upgrade() {
+    let old = Old::new().await;
+    let store = Store::open(old.folder.path()).unwrap();
+    let ours = store.company(old.company);
+    assert_eq!(ours.app(old.shop.id).await.unwrap(), old.shop, "with project, status and what serves");
+    assert_eq!(ours.web_process(old.shop.id).await.unwrap().app, old.shop.id);
+    assert_eq!(ours.all_env_vars(old.shop.id).await.unwrap(), std::slice::from_ref(&old.var));
+    assert_eq!(ours.deployment(old.shop.id, old.done.id).await.unwrap(), old.done);
+    assert_eq!(ours.release(old.made.id).await.unwrap(), old.made);
+    assert_eq!(store.instance().serving().await.unwrap().len(), 1);
+    assert_eq!(store.instance().unfinished().await.unwrap().len(), 1);
+
+    // The new rules hold, and the old ones too.
+    let team = credential(old.company, "team");
+    let mut shop = old.shop.clone();
+    shop.source = pulled_with(Some(team.id));
+    assert!(matches!(ours.update_app(&shop).await, Err(StoreError::NotFound)));
+    ours.create_credential(&team, "x").await.unwrap();
+    ours.update_app(&shop).await.unwrap();
+    assert!(matches!(ours.delete_credential(team.id, false).await, Err(StoreError::CredentialInUse(_))));
+    ours.delete_app(shop.id).await.unwrap();
+    for table in ["processes", "env_vars", "releases", "deployments", "deployment_log"] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        assert_eq!(old.database().query_row(&sql, [], |row| row.get(0)), Ok(0), "{table}");
+    }
+}
+
+#[tokio::test]
+async fn an_upgraded_database_has_the_schema_of_a_new_one() {
+    let schema = |database: &Connection| -> Vec<String> {
+        let mut rows =
+            database.prepare("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY sql").unwrap();
+        rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let (old, new) = (Old::new().await, Install::new().await);
+    drop(Store::open(old.folder.path()).unwrap());
+    assert_eq!(schema(&old.database()), schema(&new.raw()));
+}
+
+#[tokio::test]
+async fn the_database_is_copied_before_it_changes() {
+    let old = Old::new().await;
+    let folder = old.folder.path();
+    // What an earlier attempt left.
+    fs::write(folder.join("darsena.db.before-2"), "earlier").unwrap();
+    fs::write(folder.join("darsena.db.before-2-new"), "half").unwrap();
+    drop(Store::open(folder).unwrap());
+
+    let copy = folder.join("darsena.db.before-2");
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!folder.join("darsena.db.before-2-new").exists());
+    let restored = tempfile::tempdir().unwrap();
+    fs::copy(&copy, restored.path().join("darsena.db")).unwrap();
+    fs::copy(folder.join("key"), restored.path().join("key")).unwrap();
+    let raw = Connection::open(&copy).unwrap();
+    assert_eq!(raw.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)), Ok(1));
+    raw.query_row("SELECT count(*) FROM credentials", [], |_| Ok(())).unwrap_err();
+
+    let store = Store::open(restored.path()).unwrap();
+    assert_eq!(store.company(old.company).app(old.shop.id).await.unwrap(), old.shop);
+    let before = fs::metadata(&copy).unwrap().modified().unwrap();
+    drop(Store::open(folder).unwrap());
+    assert_eq!(fs::metadata(&copy).unwrap().modified().unwrap(), before, "once is enough");
+    let new = Install::new().await;
+    assert!(!new.path().join("darsena.db.before-2").exists(), "a new database needs no copy");
+}
+
+#[tokio::test]
+async fn nothing_changes_before_the_key_is_known_to_be_right() {
+    let old = Old::new().await;
+    let key = old.folder.path().join("key");
+    let right = fs::read(&key).unwrap();
+    fs::write(&key, [7; 32]).unwrap();
+    assert!(matches!(Store::open(old.folder.path()).err(), Some(StoreError::Key { .. })));
+    assert!(!old.folder.path().join("darsena.db.before-2").exists());
+    assert_eq!(old.database().pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)), Ok(1));
+
+    fs::write(&key, right).unwrap();
+    Store::rotate_key(old.folder.path()).unwrap();
+    let store = Store::open(old.folder.path()).unwrap();
+    assert_eq!(store.company(old.company).release(old.made.id).await.unwrap(), old.made);
+}
+
+#[tokio::test]
+async fn a_credential_that_the_first_version_took_for_one_is_forgotten() {
+    let old = Old::new().await;
+    let sql = "UPDATE apps SET source = json_set(source, '$.Image.credential', ?1)";
+    old.database().execute(sql, params![old.made.id.to_string()]).unwrap();
+    let store = Store::open(old.folder.path()).unwrap();
+    assert_eq!(store.company(old.company).app(old.shop.id).await.unwrap().source, old.shop.source);
+}
+
+#[tokio::test]
+async fn an_upgrade_that_would_lose_a_reference_is_not_made() {
+    let old = Old::new().await;
+    let raw = old.database();
+    raw.pragma_update(None, "foreign_keys", false).unwrap();
+    raw.execute("DELETE FROM projects", []).unwrap();
+    let error = Store::open(old.folder.path()).err().unwrap();
+    assert!(matches!(&error, StoreError::Damaged(words) if words.contains("apps")), "{error}");
+    assert_eq!(raw.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)), Ok(1));
+}
