@@ -197,6 +197,14 @@ impl Installation {
         pids
     }
 
+    /// Folders of layers that are not in place yet.
+    pub fn layers_under_way(&self) -> Vec<PathBuf> {
+        let folders = |path: &Path| -> Vec<PathBuf> {
+            std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        };
+        folders(&self.data().join("images/tmp")).iter().flat_map(|process| folders(process)).collect()
+    }
+
     /// Process id of the ingress, from its command line.
     pub fn ingress_pid(&self) -> u32 {
         let socket = format!("/run/darsena/{}/ingress.sock", self.instance());

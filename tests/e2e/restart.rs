@@ -73,6 +73,25 @@ fn a_deployment_under_way_is_carried_on_after_a_kill() {
 }
 
 #[test]
+fn a_pull_under_way_is_carried_on_after_a_kill() {
+    if !can_run() {
+        return;
+    }
+    let registry = Registry::start();
+    let image = registry.push_large("demo/large:1", 96 << 20);
+    let mut darsena = Installation::start(&[registry.address()]);
+    darsena.run_ok(&["deploy", "shop", "--image", &image, "--no-wait"]);
+    eventually("layers come", || !darsena.layers_under_way().is_empty());
+    darsena.kill_serve();
+    darsena.serve();
+    eventually("it is deployed", || {
+        rows(&darsena.json(&["deployments", "list", "shop"]))[0]["status"] == "success"
+    });
+    assert_eq!(darsena.get("shop.localhost", "/").0, 200);
+    assert!(darsena.layers_under_way().is_empty(), "what the killed one had begun is gone");
+}
+
+#[test]
 fn a_crashed_container_and_a_killed_ingress_come_back() {
     let Some((_registry, _, darsena)) = running_shop() else { return };
 
