@@ -32,7 +32,7 @@ pub struct RotateReport {
 
 impl Store {
     /// Gives the installation of a data folder another key. Nothing else may have the database open:
-    /// [`StoreError::Busy`]. When a value does not open with the old key, nothing changes.
+    /// [`crate::StoreError::Busy`]. When a value does not open with the old key, nothing changes.
     ///
     /// Copies of the database from before need the old key, which this removes. It blocks.
     pub fn rotate_key(data_dir: &Path) -> Result<RotateReport> {
@@ -53,7 +53,6 @@ impl Store {
             reseal(db, &Vault::new(&old), &Vault::new(&new))
         })?;
         file::put_in_place(&beside, &files.key)?;
-        connection.close().map_err(|(_, error)| error)?;
         Ok(RotateReport { old_key: old.id(), new_key: new.id(), resealed })
     }
 }

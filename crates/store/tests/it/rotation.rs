@@ -80,6 +80,24 @@ impl Closed {
     }
 }
 
+/// What a crash leaves on the disk.
+struct Step<'a> {
+    name: &'a str,
+    database: &'a [u8],
+    key: &'a [u8],
+    beside: Option<&'a [u8]>,
+}
+
+impl Step<'_> {
+    fn leave_in(&self, closed: &Closed) {
+        closed.put("darsena.db", self.database);
+        closed.put("key", self.key);
+        if let Some(beside) = self.beside {
+            closed.put("key.new", beside);
+        }
+    }
+}
+
 #[tokio::test]
 async fn after_a_rotation_only_the_new_key_opens() {
     let closed = Closed::new().await;
@@ -111,33 +129,24 @@ async fn a_crash_after_any_step_leaves_a_folder_that_opens() {
     Store::rotate_key(closed.path()).unwrap();
     let (new_database, new_key) = (closed.bytes("darsena.db"), closed.bytes("key"));
 
-    let steps: [(&str, &[u8], &[u8], Option<&[u8]>); 5] = [
-        ("an empty file of the new key", &old_database, &old_key, Some(b"")),
-        ("half of the new key", &old_database, &old_key, Some(&new_key[..16])),
-        ("the new key is there, the database is not switched", &old_database, &old_key, Some(&new_key)),
-        ("the database is switched, the key is not renamed", &new_database, &old_key, Some(&new_key)),
-        ("all done", &new_database, &new_key, None),
-    ];
-    for (step, database, key, beside) in steps {
-        let crash = || {
-            closed.put("darsena.db", database);
-            closed.put("key", key);
-            beside.inspect(|beside| closed.put("key.new", beside));
-        };
-        crash();
-        println!("{step}: opened");
+    let step = |name, database, key, beside| Step { name, database, key, beside };
+    let (old, new) = ((&*old_database, &*old_key), (&*new_database, &*new_key));
+    for step in [
+        step("an empty file of the new key", old.0, old.1, Some(&b""[..])),
+        step("half of the new key", old.0, old.1, Some(&new.1[..16])),
+        step("the new key is there, the database is not switched", old.0, old.1, Some(new.1)),
+        step("the database is switched, the key is not renamed", new.0, old.1, Some(new.1)),
+        step("all done", new.0, new.1, None),
+    ] {
+        step.leave_in(&closed);
         closed.is_whole().await;
-        assert_eq!(
-            closed.bytes("key"),
-            if database == old_database { &*old_key } else { &*new_key },
-            "{step}"
-        );
+        let current = if step.database == old.0 { old.1 } else { new.1 };
+        assert_eq!(closed.bytes("key"), current, "{}", step.name);
 
-        crash();
-        println!("{step}: rotated once more");
-        Store::rotate_key(closed.path()).unwrap();
+        step.leave_in(&closed);
+        Store::rotate_key(closed.path()).unwrap_or_else(|error| panic!("{}: {error}", step.name));
         closed.is_whole().await;
-        assert!(![&old_key, &new_key].contains(&&closed.bytes("key")), "{step}");
+        assert!(![old.1, new.1].contains(&&*closed.bytes("key")), "{}", step.name);
     }
 }
 
