@@ -142,6 +142,12 @@ impl Query {
         self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }
 
+    /// A switch, on when it is `true`. Not every operation with one has a refusal in the API file, so any other
+    /// text is off, which is the careful side of each.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.text(name) == Some("true")
+    }
+
     /// A whole number within bounds.
     pub fn number(&self, name: &str, least: u32, most: u32) -> Result<Option<u32>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };

@@ -35,6 +35,15 @@ impl ApiError {
         self
     }
 
+    /// Adds a sentence to the detail.
+    pub fn and(mut self, sentence: &str) -> Self {
+        self.detail = match self.detail.filter(|detail| !detail.is_empty()) {
+            Some(detail) => Some(format!("{} {sentence}", self::sentence(&detail))),
+            None => Some(sentence.to_owned()),
+        };
+        self
+    }
+
     /// The same words under another code.
     pub fn with_code(self, code: &'static str) -> Self {
         Self { code, ..self }
@@ -97,17 +106,38 @@ impl ApiError {
 
     /// The image cannot be used. `image` is the reference that failed, `host` its registry.
     pub fn image(problem: &ImageProblem, image: &str, host: Option<&str>) -> Self {
-        let status = image_status(problem.code);
-        let mut error = Self::new(status, problem.code.as_str(), sentence(&problem.message));
-        error.detail = problem.hint.clone();
-        error.retry_after = problem.retry_after;
+        let mut error = Self::of_problem(problem);
         error.extra.insert("docker_image".into(), json!(image));
         if let Some(host) = host {
             error.extra.insert("registry_host".into(), json!(host));
         }
+        error
+    }
+
+    /// The registry `host` was asked about a login only, no image.
+    pub fn login(problem: &ImageProblem, host: Option<&str>) -> Self {
+        let mut error = Self::of_problem(problem);
+        if let Some(host) = host {
+            error.extra.insert("registry_host".into(), json!(host));
+        }
+        error
+    }
+
+    fn of_problem(problem: &ImageProblem) -> Self {
+        let mut error =
+            Self::new(image_status(problem.code), problem.code.as_str(), sentence(&problem.message));
+        error.detail = problem.hint.clone();
+        error.retry_after = problem.retry_after;
         if problem.code == FailureCode::PlatformMissing {
             error.extra.insert("available_platforms".into(), json!(problem.platforms));
         }
+        error
+    }
+
+    /// Applications pull with this credential.
+    pub fn credential_in_use(users: Vec<wire::CredentialUser>) -> Self {
+        let mut error = Self::conflict("docker_registry_in_use", "This registry credential is in use.");
+        error.extra.insert("applications".into(), json!(users));
         error
     }
 
@@ -126,6 +156,7 @@ fn image_status(code: FailureCode) -> StatusCode {
         C::RegistryTimeout => StatusCode::GATEWAY_TIMEOUT,
         C::CredentialHostMismatch
         | C::CredentialRejected
+        | C::CredentialScopeMissing
         | C::RegistryUnauthorized
         | C::ImageAccessDenied
         | C::ImageNotFound
@@ -160,10 +191,7 @@ impl From<PlatformError> for ApiError {
                 "There is no successful deployment to go back to.",
             ),
             PlatformError::Refused(message) => Self::bad_request("refused", message),
-            PlatformError::Image(problem) => {
-                Self::new(image_status(problem.code), problem.code.as_str(), sentence(&problem.message))
-                    .with_detail(problem.hint.unwrap_or_default())
-            }
+            PlatformError::Image(problem) => Self::of_problem(&problem),
             PlatformError::Internal(cause) => Self::internal(&chain(cause.as_ref())),
         }
     }

@@ -10,8 +10,8 @@ use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::permission::Permission;
 use crate::routes::{
-    api_keys, applications, deployments, env_vars, health, images, logs, processes, projects, resources,
-    setup,
+    api_keys, applications, deployments, docker_registries, env_vars, health, images, logs, processes,
+    projects, resources, setup,
 };
 
 /// One row.
@@ -98,6 +98,13 @@ pub static OPERATIONS: &[Operation] = &[
     row!(deleteEnvVar DELETE "/applications/{id}/env-vars/{env_var_id}" EnvVarUpdate => env_vars::delete),
 
     row!(getRuntimeLogs GET "/applications/{id}/runtime-logs" AppRead => logs::runtime),
+
+    row!(listDockerRegistries GET "/docker-registries" CredentialList => docker_registries::list),
+    row!(createDockerRegistry POST "/docker-registries" CredentialCreate => docker_registries::create),
+    row!(getDockerRegistry GET "/docker-registries/{id}" CredentialList => docker_registries::get),
+    row!(updateDockerRegistry PATCH "/docker-registries/{id}" CredentialUpdate => docker_registries::update),
+    row!(deleteDockerRegistry DELETE "/docker-registries/{id}" CredentialDelete => docker_registries::delete),
+    row!(verifyDockerRegistry POST "/docker-registries/{id}/verify" CredentialUpdate => docker_registries::verify),
 
     row!(inspectImage POST "/images/inspect" ImageInspect => images::inspect),
 

@@ -38,6 +38,14 @@ permissions! {
     EnvVarRead = "ENV_VAR:READ" from Developer,
     EnvVarUpdate = "ENV_VAR:UPDATE" from Developer,
     ImageInspect = "IMAGE:INSPECT" from Developer,
+    /// Names only. Whoever may read a credential may list it too.
+    CredentialList = "REGISTRY_CREDENTIAL:LIST" from Viewer,
+    /// See which account it is, and pick it for an application.
+    CredentialRead = "REGISTRY_CREDENTIAL:READ" from Developer,
+    CredentialCreate = "REGISTRY_CREDENTIAL:CREATE" from Admin,
+    /// Change and try the login.
+    CredentialUpdate = "REGISTRY_CREDENTIAL:UPDATE" from Admin,
+    CredentialDelete = "REGISTRY_CREDENTIAL:DELETE" from Admin,
     ProjectRead = "PROJECT:READ" from Viewer,
     ProjectCreate = "PROJECT:CREATE" from Developer,
     ProjectUpdate = "PROJECT:UPDATE" from Developer,
@@ -52,10 +60,19 @@ permissions! {
 const EVERYTHING: &str = "COMPANY:*";
 
 impl Permission {
-    /// Whether a capability's word covers this: the word itself, `RESOURCE:*` or `COMPANY:*`.
+    /// Whether a capability's word covers this: the word itself, `RESOURCE:*` or `COMPANY:*`, or the word of what it
+    /// is a part of.
     fn is_covered_by(self, word: &str) -> bool {
         let resource = self.as_str().split_once(':').map_or("", |(resource, _)| resource);
-        word == self.as_str() || word == EVERYTHING || word.strip_suffix(":*") == Some(resource)
+        word == self.as_str()
+            || word == EVERYTHING
+            || word.strip_suffix(":*") == Some(resource)
+            || self.is_part_of().is_some_and(|whole| whole.is_covered_by(word))
+    }
+
+    /// Listing is our own word; keys made for the hosted service have only the one for reading.
+    fn is_part_of(self) -> Option<Permission> {
+        (self == Permission::CredentialList).then_some(Permission::CredentialRead)
     }
 
     /// Fixed ids for the capabilities that a role stands for.
@@ -185,6 +202,18 @@ mod tests {
             vec![capability("APP", None), capability("*:*", None), capability("AP:*", None)],
         );
         assert!(Permission::ALL.iter().all(|permission| odd.scope(*permission) == Scope::Only(vec![])));
+    }
+
+    #[test]
+    fn reading_a_credential_covers_listing_it() {
+        let key = Powers::new(vec![], vec![capability("REGISTRY_CREDENTIAL:READ", Some(ONE))]);
+        assert_eq!(key.scope(Permission::CredentialList), Scope::Only(vec![ONE]));
+        let lists = Powers::new(vec![], vec![capability("REGISTRY_CREDENTIAL:LIST", None)]);
+        assert_eq!(lists.scope(Permission::CredentialRead), Scope::Only(vec![]));
+        assert_eq!(
+            Powers::new(vec![Role::Viewer], vec![]).scope(Permission::CredentialRead),
+            Scope::Only(vec![])
+        );
     }
 
     #[test]

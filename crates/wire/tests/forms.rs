@@ -135,3 +135,23 @@ fn a_secret_is_plain_in_json_and_hidden_in_debug() {
         CreateEnvVar { key: "A".into(), value: "canary".into(), is_runtime: None, is_buildtime: None };
     assert!(!format!("{variable:?}").contains("canary"));
 }
+
+#[test]
+fn a_credential_has_its_extensions_or_none_of_them() {
+    let whole = json!({
+        "id": "i", "company_id": "c", "name": "n", "registry": "digitalOcean", "username": "u", "host": null,
+        "status": "unverified", "last_verified_at": null, "last_used_at": null, "used_by": [],
+        "created_at": "t", "updated_at": "t",
+    });
+    let credential: DockerRegistry = serde_json::from_value(whole.clone()).expect("a credential");
+    assert_eq!(credential.details, Some(DockerRegistryDetails::default()));
+    assert_eq!(serde_json::to_value(&credential).expect("JSON"), whole);
+
+    let name_only = DockerRegistry { details: None, ..credential };
+    let mut bare = whole;
+    for extension in ["host", "status", "last_verified_at", "last_used_at", "used_by"] {
+        bare.as_object_mut().expect("an object").remove(extension);
+    }
+    assert_eq!(serde_json::to_value(&name_only).expect("JSON"), bare);
+    assert_eq!(serde_json::from_value::<DockerRegistry>(bare).expect("a credential"), name_only);
+}

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use model::image::Reference;
-use model::{App, AppId, CredentialId, ProjectId, Source, Timestamp};
+use model::{App, AppId, Credential, CredentialId, ProjectId, Source, Timestamp};
 use store::StoreError;
 use wire::{CreateApplication, UpdateApplication};
 
@@ -12,6 +12,7 @@ use crate::check;
 use crate::error::ApiError;
 use crate::page::{DEFAULT_LIMIT, Page};
 use crate::permission::{Permission, Scope};
+use crate::routes::docker_registries;
 use crate::routes::images;
 use crate::routes::resources::CLUSTER;
 use crate::rules::application::{self, Around};
@@ -46,10 +47,18 @@ pub async fn create(call: Call) -> Result<Answer, ApiError> {
     application::check_policy(input.image_policy)?;
     let image = input.docker_image.ok_or_else(|| ApiError::invalid("docker_image", "an image is needed"))?;
     let reference = checked_image(&image)?;
-    let credential = credential(&call, input.docker_registry_credential_id.as_deref()).await?;
     let project = project(&call, input.project_id.as_deref()).await?;
+    let login = input.docker_registry_credential_id.as_deref();
+    let credential = credential(&call, login).await?;
+    if let Some(credential) = &credential {
+        images::refuse_misfit(credential, &reference)?;
+    }
+    let credential = credential.map(|credential| credential.id);
     images::refuse_unusable(&call.state, call.company(), &reference, credential).await?;
 
+    // The registry may have been slow: the credential may be gone by now.
+    let _turn = call.turn().await;
+    self::credential(&call, login).await?;
     let now = Timestamp::now();
     let app = App {
         id: AppId::new(),
@@ -103,8 +112,13 @@ async fn changed(call: &Call, mut app: App, input: &UpdateApplication) -> Result
     application::check_policy(input.image_policy)?;
     application::keep(&mut app.kept, input)?;
     let Source::Image { reference, credential: login } = &mut app.source;
-    if let Some(given) = &input.docker_registry_credential_id {
-        *login = credential(call, given.as_deref()).await?;
+    // Whether the credential fits the image is left to the deployment, which says `credential_host_mismatch`: image
+    // and credential can be changed one after the other, and a client that sends all fields must not be kept from
+    // changing a name while the two do not fit. A credential goes to its own host only, so nothing is risked.
+    match input.docker_registry_credential_id.as_ref().map(Option::as_deref) {
+        None => {}
+        Some(given) if given == login.map(|id| id.to_string()).as_deref() => {}
+        Some(given) => *login = credential(call, given).await?.map(|credential| credential.id),
     }
     if let Some(image) = &input.docker_image {
         checked_image(image)?;
@@ -171,11 +185,13 @@ fn checked_image(text: &str) -> Result<Reference, ApiError> {
     check::reference(text)
 }
 
-/// A registry credential of this company. There are none before registries can be stored.
-async fn credential(_call: &Call, text: Option<&str>) -> Result<Option<CredentialId>, ApiError> {
+/// A registry credential of this company that the caller may pick.
+async fn credential(call: &Call, text: Option<&str>) -> Result<Option<Credential>, ApiError> {
+    const FIELD: &str = "docker_registry_credential_id";
     let Some(text) = text else { return Ok(None) };
-    check::id("docker_registry_credential_id", text)?;
-    Err(ApiError::invalid("docker_registry_credential_id", "there is no such registry credential"))
+    let id = CredentialId::from_uuid(check::id(FIELD, text)?);
+    let picked = docker_registries::pickable(call, id).await?;
+    picked.ok_or_else(|| ApiError::invalid(FIELD, "there is no such registry credential")).map(Some)
 }
 
 /// A project of this company that the caller may put something into.

@@ -1,18 +1,23 @@
 //! Looking at an image without deploying it.
 
 use model::image::Reference;
-use model::{CompanyId, CredentialId, FailureCode};
+use model::{CompanyId, Credential, CredentialId, FailureCode};
 use wire::{ExposedPort, ImageInspection, ImagePlatform, ImageReference, InspectImage};
 
 use crate::call::{Answer, Call};
 use crate::check;
 use crate::error::ApiError;
 use crate::platform::{ImageProblem, InspectedPlatform, Inspection, PlatformError};
+use crate::routes::docker_registries;
 use crate::state::ApiState;
 
 pub async fn inspect(call: Call) -> Result<Answer, ApiError> {
     let (input, reference) = wanted(&call).map_err(|error| error.with_code("image_reference_invalid"))?;
-    let credential = known_credential(input.docker_registry_credential_id.as_deref())?;
+    let credential = known_credential(&call, input.docker_registry_credential_id.as_deref()).await?;
+    if let Some(credential) = &credential {
+        refuse_misfit(credential, &reference)?;
+    }
+    let credential = credential.map(|credential| credential.id);
     let asked = call.state.platform.inspect(call.company(), &reference, credential);
     let result = tokio::time::timeout(call.state.registry_wait * 2, asked)
         .await
@@ -56,13 +61,31 @@ fn explain(error: PlatformError, reference: &Reference) -> ApiError {
     }
 }
 
-/// A registry credential of the company. There are none before registries can be stored, and an image is not
-/// looked at without the credential that was asked for.
-fn known_credential(text: Option<&str>) -> Result<Option<CredentialId>, ApiError> {
-    match text {
-        None => Ok(None),
-        Some(_) => Err(no_such_credential()),
+/// Refuses a credential of another registry. It would not be sent to the image's one.
+pub fn refuse_misfit(credential: &Credential, reference: &Reference) -> Result<(), ApiError> {
+    if credential.fits(reference.host()) {
+        return Ok(());
     }
+    let own = credential.host.as_deref().unwrap_or("Amazon ECR");
+    let problem = ImageProblem {
+        code: FailureCode::CredentialHostMismatch,
+        message: format!(
+            "The credential {:?} is for {own}, the image is at {}.",
+            credential.name,
+            reference.host()
+        ),
+        hint: Some(format!("Pick a credential for {}, or none.", reference.host())),
+        platforms: Vec::new(),
+        retry_after: None,
+    };
+    Err(ApiError::image(&problem, &reference.to_string(), Some(reference.host())))
+}
+
+/// The credential that was asked for. An image is never looked at without it.
+async fn known_credential(call: &Call, text: Option<&str>) -> Result<Option<Credential>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let id = text.parse().map_err(|_| no_such_credential())?;
+    docker_registries::pickable(call, id).await?.ok_or_else(no_such_credential).map(Some)
 }
 
 fn no_such_credential() -> ApiError {

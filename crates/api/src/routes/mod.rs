@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod applications;
 pub mod deployments;
+pub mod docker_registries;
 pub mod env_vars;
 pub mod health;
 pub mod images;

@@ -1,6 +1,7 @@
 //! From what a request says to what is stored, and back: pure functions, no store, no network.
 
 pub mod application;
+pub mod credential;
 pub mod deployment;
 pub mod keys;
 pub mod log;

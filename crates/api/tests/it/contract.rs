@@ -41,11 +41,9 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     all
 });
 
-/// The operations that this server has: stage 1 without the registry credentials, which come next.
+/// The operations that this server has: stage 1.
 pub fn built() -> BTreeSet<&'static str> {
-    let is_built =
-        |operation: &&Operation| operation.stage == 1 && !operation.path.starts_with("/docker-registries");
-    OPERATIONS.iter().filter(is_built).map(|operation| operation.id).collect()
+    OPERATIONS.iter().filter(|operation| operation.stage == 1).map(|operation| operation.id).collect()
 }
 
 /// The operation that a path below `/v3` belongs to; fixed paths win over those with an id.

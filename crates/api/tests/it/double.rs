@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use api::platform::{
     DeployRequest, ImageProblem, InspectedPlatform, Inspection, LayerProgress, LayerState, LogQuery,
-    Platform, PlatformError, Progress, RuntimeLine,
+    LoginCheck, LoginVerdict, Platform, PlatformError, Progress, RuntimeLine,
 };
 use async_trait::async_trait;
 use model::deployment::State;
 use model::image::{Digest, ExposedPort, ImageConfig, Platform as ImagePlatform, Reference};
 use model::log::{LogLine, Stream};
 use model::{
-    App, AppId, AppName, Command, CompanyId, CredentialId, Deployment, DeploymentId, Failure, FailureCode,
-    Limits, Phase, Probe, Release, ReleaseId, Timestamp, Trigger,
+    App, AppId, AppName, Command, CompanyId, CredentialId, CredentialStatus, Deployment, DeploymentId,
+    Failure, FailureCode, Limits, Phase, Probe, Release, ReleaseId, Timestamp, Trigger,
 };
 use store::{Store, StoreError};
+use tokio::sync::Semaphore;
 
 pub struct Double {
     store: Store,
@@ -23,11 +24,27 @@ pub struct Double {
     pub lines: Mutex<Vec<(Timestamp, Stream, String)>>,
     /// What was asked to be deployed.
     pub requests: Mutex<Vec<DeployRequest>>,
+    /// Which images were looked at, with which credential.
+    pub inspected: Mutex<Vec<(String, Option<CredentialId>)>>,
+    /// Logins that were tried before they were saved: host, user name and secret.
+    pub logins: Mutex<Vec<(String, String, String)>>,
+    /// Credentials that were to be tried in the background.
+    pub background: Mutex<Vec<CredentialId>>,
+    /// How many tries of the secret `waits` may end.
+    pub answers: Semaphore,
 }
 
 impl Double {
     pub fn new(store: Store) -> Self {
-        Self { store, lines: Mutex::default(), requests: Mutex::default() }
+        Self {
+            store,
+            lines: Mutex::default(),
+            requests: Mutex::default(),
+            inspected: Mutex::default(),
+            logins: Mutex::default(),
+            background: Mutex::default(),
+            answers: Semaphore::new(0),
+        }
     }
 
     /// Brings a deployment to where it serves.
@@ -208,9 +225,7 @@ impl Platform for Double {
         credential: Option<CredentialId>,
     ) -> Result<Inspection, PlatformError> {
         use FailureCode as C;
-        if credential.is_some() {
-            return Err(PlatformError::NotFound("registry credential"));
-        }
+        self.inspected.lock().expect("the list").push((reference.to_string(), credential));
         let codes = [
             C::CredentialHostMismatch,
             C::RegistryUnreachable,
@@ -219,6 +234,7 @@ impl Platform for Double {
             C::RegistryError,
             C::RateLimited,
             C::CredentialRejected,
+            C::CredentialScopeMissing,
             C::RegistryUnauthorized,
             C::ImageAccessDenied,
             C::ImageNotFound,
@@ -238,6 +254,40 @@ impl Platform for Double {
                 None => Ok(inspection()),
             },
         }
+    }
+
+    async fn check_login(
+        &self,
+        _company: CompanyId,
+        host: &str,
+        username: &str,
+        secret: &str,
+    ) -> Result<LoginCheck, PlatformError> {
+        self.logins.lock().expect("the list").push((host.to_owned(), username.to_owned(), secret.to_owned()));
+        if secret == "waits" {
+            self.answers.acquire().await.expect("it stays open").forget();
+        }
+        login(username).await
+    }
+
+    async fn verify_credential(
+        &self,
+        company: CompanyId,
+        credential: CredentialId,
+    ) -> Result<LoginCheck, PlatformError> {
+        let rows = self.store.company(company);
+        let record = rows.credential(credential).await.map_err(explain)?;
+        let check = login(&record.username).await?;
+        let status = match check.verdict {
+            LoginVerdict::Accepted => CredentialStatus::Valid,
+            LoginVerdict::Rejected { .. } => CredentialStatus::Rejected,
+        };
+        rows.credential_checked(credential, status, check.at, record.updated_at).await.map_err(explain)?;
+        Ok(check)
+    }
+
+    fn verify_in_background(&self, _company: CompanyId, credential: CredentialId) {
+        self.background.lock().expect("the list").push(credential);
     }
 
     async fn runtime_logs(
@@ -270,6 +320,29 @@ impl Platform for Double {
     fn url(&self, app: &AppName) -> String {
         format!("http://{app}.localhost:8080/")
     }
+}
+
+/// The user name says what the registry answers.
+async fn login(username: &str) -> Result<LoginCheck, PlatformError> {
+    use FailureCode as C;
+    let errors =
+        [C::RegistryUnreachable, C::RegistryTlsInvalid, C::RegistryTimeout, C::RegistryError, C::RateLimited];
+    let noes = [C::CredentialRejected, C::CredentialScopeMissing];
+    if username == "hangs" {
+        std::future::pending::<()>().await;
+    }
+    if let Some(code) = errors.into_iter().find(|code| code.as_str() == username) {
+        return Err(problem(code));
+    }
+    let verdict = match noes.into_iter().find(|code| code.as_str() == username) {
+        None => LoginVerdict::Accepted,
+        Some(code) => LoginVerdict::Rejected {
+            code,
+            message: "the registry refused the login: denied".into(),
+            hint: Some("Make a new token.".into()),
+        },
+    };
+    Ok(LoginCheck { verdict, at: Timestamp::now() })
 }
 
 fn inspection() -> Inspection {

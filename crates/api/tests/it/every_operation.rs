@@ -9,6 +9,7 @@ use crate::server::{Server, text};
 async fn every_operation_of_stage_1_fits_the_file() {
     let server = Server::start().await;
     let company = walk_keys_and_resources(&server).await;
+    walk_credentials(&server).await;
     walk_an_application(&server, company).await;
     walk_projects(&server).await;
 
@@ -31,6 +32,17 @@ async fn walk_keys_and_resources(server: &Server) -> model::CompanyId {
     server.call("POST", &format!("{path}/rotate"), None).await.expect(200);
     server.call("DELETE", &path, None).await.expect(200);
     text(&me["company_id"]).parse().expect("an id")
+}
+
+async fn walk_credentials(server: &Server) {
+    let body = json!({"name": "team", "registry": "github", "username": "bot", "secret": "token"});
+    let made = server.post("/docker-registries", body).await.expect(201);
+    let path = format!("/docker-registries/{}", text(&made["id"]));
+    server.get("/docker-registries").await.expect(200);
+    server.get(&path).await.expect(200);
+    server.patch(&path, json!({"secret": "other"})).await.expect(200);
+    server.call("POST", &format!("{path}/verify"), None).await.expect(200);
+    server.call("DELETE", &path, None).await.expect(200);
 }
 
 async fn walk_an_application(server: &Server, company: model::CompanyId) {

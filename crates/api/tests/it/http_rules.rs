@@ -57,7 +57,7 @@ async fn unknown_addresses_and_methods_are_refused_first() {
         &format!("/v3/applications/{id};x"),
         &format!("/v3/applications/{id}%00"),
         "/v3/applications/%ff",
-        "/v3/docker-registries",
+        "/v3/docker-registries/x",
     ] {
         let reply = server.raw(request("GET", path, None).body(empty()).unwrap()).await;
         assert_eq!(reply.status, 404, "{path}");

@@ -41,6 +41,7 @@ async fn every_cause_has_its_status() {
         ("registry_error", 502),
         ("rate_limited", 429),
         ("credential_rejected", 422),
+        ("credential_scope_missing", 422),
         ("registry_unauthorized", 422),
         ("image_access_denied", 422),
         ("image_not_found", 422),

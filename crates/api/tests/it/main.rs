@@ -5,6 +5,7 @@ mod applications;
 mod changes;
 mod contract;
 mod deployments;
+mod docker_registries;
 mod double;
 mod env_vars;
 mod every_operation;

@@ -117,7 +117,7 @@ async fn callers(server: &Server) -> Vec<Caller> {
 }
 
 /// An owner of another company. Only one company is made by the setup, so the other's row is put in directly.
-async fn foreign_owner(server: &Server) -> String {
+pub async fn foreign_owner(server: &Server) -> String {
     let company = CompanyId::new();
     let database = rusqlite::Connection::open(server.data.path().join("darsena.db")).expect("the database");
     let row = "INSERT INTO companies (id, name, created_at) VALUES (?1, 'Other', 0)";
@@ -152,6 +152,7 @@ struct Records {
     deployment: String,
     project: String,
     key: String,
+    credential: String,
 }
 
 impl Records {
@@ -170,6 +171,7 @@ impl Records {
             env_var: text(&var["id"]),
             deployment: text(&deployment["id"]),
             key: server.key(&[Role::Viewer], json!([])).await.0,
+            credential: text(&server.credential("team").await["id"]),
             project,
             app,
         }
@@ -179,6 +181,7 @@ impl Records {
         let id = match operation.path {
             path if path.starts_with("/projects") => &self.project,
             path if path.starts_with("/api-keys") => &self.key,
+            path if path.starts_with("/docker-registries") => &self.credential,
             _ => &self.app,
         };
         let query = if operation.id == "removeProjectService" { "?service_type=app" } else { "" };
@@ -202,6 +205,7 @@ impl Records {
             format!("{app}/deployments"),
             format!("/projects/{}", self.project),
             format!("/api-keys/{}", self.key),
+            format!("/docker-registries/{}", self.credential),
         ] {
             all.push(server.get(&path).await.body);
         }

@@ -57,7 +57,17 @@ impl Reply {
 impl Server {
     /// A fresh installation, set up.
     pub async fn start() -> Self {
-        let mut server = Self::unset().await;
+        Self::unset().await.set_up().await
+    }
+
+    /// A fresh installation, set up, that gives a registry all the time it needs.
+    pub async fn patient() -> Self {
+        let registry_wait = Duration::from_secs(10);
+        Self::with(ApiConfig { registry_wait, ..quick() }).set_up().await
+    }
+
+    async fn set_up(mut self) -> Self {
+        let server = &mut self;
         let token = server.setup_token().await;
         let body = json!({
             "setup_token": token,
@@ -67,15 +77,12 @@ impl Server {
         });
         let done = server.send("POST", "/setup", None, Some(body)).await.expect(201);
         server.owner = done["api_key"]["token"].as_str().expect("a token").to_owned();
-        server
+        self
     }
 
     /// A fresh installation that nobody has set up yet.
     pub async fn unset() -> Self {
-        Self::with(ApiConfig {
-            registry_wait: Duration::from_millis(50),
-            rate: Rate { per_second: 1000.0, burst: 100_000.0 },
-        })
+        Self::with(quick())
     }
 
     pub fn with(config: ApiConfig) -> Self {
@@ -155,9 +162,22 @@ impl Server {
         (text(&made["id"]), text(&made["token"]))
     }
 
+    /// A new credential for `registry.test`.
+    pub async fn credential(&self, name: &str) -> Value {
+        self.post("/docker-registries", new_credential(name, "bot")).await.expect(201)
+    }
+
     /// A new application with the image of this name.
     pub async fn app(&self, name: &str) -> Value {
         self.post("/applications", new_app(name, &format!("registry.test/{name}:1"))).await.expect(201)
+    }
+}
+
+/// Gives up on a registry soon, and lets every request in.
+fn quick() -> ApiConfig {
+    ApiConfig {
+        registry_wait: Duration::from_millis(50),
+        rate: Rate { per_second: 1000.0, burst: 100_000.0 },
     }
 }
 
@@ -167,6 +187,14 @@ pub const CLUSTER: &str = "5a12e003-0000-4000-8000-000000000001";
 /// The body that makes an application.
 pub fn new_app(name: &str, image: &str) -> Value {
     json!({"display_name": name, "cluster_id": CLUSTER, "source": "dockerImage", "docker_image": image})
+}
+
+/// The body that stores a credential for `registry.test`.
+pub fn new_credential(name: &str, username: &str) -> Value {
+    json!({
+        "name": name, "registry": "custom", "host": "registry.test", "username": username,
+        "secret": "canary-secret",
+    })
 }
 
 /// A text field.
