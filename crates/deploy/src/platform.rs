@@ -297,6 +297,7 @@ impl Platform {
             trigger,
             reference,
             digest: again.and_then(|earlier| earlier.digest.clone()),
+            credential: again.and_then(|earlier| earlier.credential),
             release: again.and_then(|earlier| earlier.release),
             state: State::Waiting,
             created_at: now,

@@ -58,6 +58,8 @@ impl Platform {
         let company = self.store().company(deployment.company);
         let app = company.app(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
         let Source::Image { credential, .. } = app.source;
+        let noted = company.deployment_uses(deployment.id, credential).await;
+        noted.map_err(|error| store_failure(phase, &error))?;
         let _sweep = self.images_in_use().await;
         let resolved = self.resolve_image(deployment.company, credential, &reference).await;
         let resolved = resolved.map_err(|error| error.failure(phase))?;

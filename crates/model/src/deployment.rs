@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::failure::{Failure, FailureCode, Phase};
-use crate::id::{AppId, CompanyId, DeploymentId, ReleaseId};
+use crate::id::{AppId, CompanyId, CredentialId, DeploymentId, ReleaseId};
 use crate::image::Digest;
 
 /// The act of making a release serve, as it is stored.
@@ -38,6 +38,8 @@ pub struct Deployment {
     pub reference: String,
     /// Digest that the reference resolved to; `None` before that.
     pub digest: Option<Digest>,
+    /// Which credential the registry is asked with; `None`: anonymously. It outlives the credential.
+    pub credential: Option<CredentialId>,
     /// What is made to serve: known from the start when an old release comes back, else after resolving.
     pub release: Option<ReleaseId>,
     pub state: State,

@@ -55,3 +55,4 @@ CREATE INDEX apps_serving ON apps (serving);
 
 -- A note of what was used, without a foreign key: it outlives the credential.
 ALTER TABLE releases ADD COLUMN credential TEXT;
+ALTER TABLE deployments ADD COLUMN credential TEXT;

@@ -1,7 +1,7 @@
 //! Deployments: the queue of each application, and the switch.
 
 use model::deployment::{Event, State};
-use model::{AppId, AppStatus, CompanyId, Deployment, DeploymentId, FailureCode, Timestamp};
+use model::{AppId, AppStatus, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use crate::query::{List, Query};
@@ -47,6 +47,14 @@ impl CompanyStore {
         self.check_owner(deployment.company)?;
         let deployment = deployment.clone();
         self.store.write(move |db| save(db, &deployment)).await
+    }
+
+    /// Notes which credential the registry is about to be asked with.
+    pub async fn deployment_uses(&self, id: DeploymentId, credential: Option<CredentialId>) -> Result<()> {
+        let (id, company) = (id.to_string(), self.id());
+        let credential = credential.map(|credential| credential.to_string());
+        let sql = "UPDATE deployments SET credential = ?3 WHERE id = ?1 AND company = ?2";
+        self.store.write(move |db| db.change_one(sql, params![id, company, credential])).await
     }
 
     /// Makes a deployment the one that serves, and its state [`State::Draining`], together; gives the one that
@@ -96,9 +104,9 @@ fn skip_waiting(db: &Connection, newer: &Deployment) -> Result<()> {
 
 fn insert(db: &Connection, deployment: &Deployment) -> Result<()> {
     db.change_one(
-        "INSERT INTO deployments (id, app, company, \"trigger\", reference, digest, \"release\", state, state_details,
-                                  created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO deployments (id, app, company, \"trigger\", reference, digest, \"release\", credential, state,
+                                  state_details, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             deployment.id.to_string(),
             deployment.app.to_string(),
@@ -107,6 +115,7 @@ fn insert(db: &Connection, deployment: &Deployment) -> Result<()> {
             deployment.reference,
             deployment.digest.as_ref().map(|digest| digest.as_str()),
             deployment.release.map(|release| release.to_string()),
+            deployment.credential.map(|credential| credential.to_string()),
             State::Waiting.name(),
             row::to_json(&State::Waiting)?,
             row::nanoseconds(deployment.created_at),
@@ -200,6 +209,7 @@ pub fn deployment(row: &Row<'_>) -> Result<Deployment> {
         trigger: row::word(row.get("trigger")?, "trigger")?,
         reference: row.get("reference")?,
         digest: row::parsed_if_any(row, "digest")?,
+        credential: row::parsed_if_any(row, "credential")?,
         release: row::parsed_if_any(row, "release")?,
         state: row::json(row, "state_details")?,
         created_at: row::at(row, "created_at")?,

@@ -73,6 +73,9 @@ pub struct Deployment {
     pub finished_at: Option<String>,
     pub created_at: String,
     pub updated_at: String,
+    /// Extension: which credential the registry was asked with; null for an anonymous pull.
+    #[serde(default)]
+    pub docker_registry_credential_id: Option<String>,
     /// How far it is; `None` when it waits or is final. Extension.
     #[serde(default)]
     pub progress: Option<DeploymentProgress>,

@@ -58,6 +58,7 @@ pub fn show(deployment: &Deployment, progress: Option<Progress>) -> wire::Deploy
         steps: vec![DeploymentStep::Rollout],
         docker_image_url: Some(deployment.reference.clone()),
         docker_image_digest: deployment.digest.as_ref().map(|digest| digest.to_string()),
+        docker_registry_credential_id: deployment.credential.map(|credential| credential.to_string()),
         failure: final_failure(&deployment.state).map(show_failure),
         git_type: None,
         repo_url: None,

@@ -95,6 +95,7 @@ impl Double {
             trigger,
             reference,
             digest: None,
+            credential: None,
             release: None,
             state: State::Waiting,
             created_at: now,

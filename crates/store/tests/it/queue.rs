@@ -299,3 +299,15 @@ async fn the_log_gives_the_newest_lines_oldest_first() {
     let (from, to) = (Some(lines[1].at), Some(lines[2].at));
     assert_eq!(read(DeploymentLogQuery { from, to, ..all }).await, ["Pulling 100%_", "pulling again"]);
 }
+
+#[tokio::test]
+async fn a_deployment_remembers_the_credential_it_asks_with() {
+    let install = Install::new().await;
+    let shop = install.add_app("shop").await;
+    let waiting = install.enqueue(&shop).await;
+    for credential in [Some(model::CredentialId::new()), None] {
+        install.ours().deployment_uses(waiting.id, credential).await.unwrap();
+        let stored = install.ours().deployment(shop.id, waiting.id).await.unwrap();
+        assert_eq!(stored.credential, credential);
+    }
+}

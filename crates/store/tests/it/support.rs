@@ -231,6 +231,7 @@ pub fn deployment(app: &App) -> Deployment {
         trigger: Trigger::ManualDeploy,
         reference: "nginx:1".to_owned(),
         digest: None,
+        credential: None,
         release: None,
         state: State::Waiting,
         created_at: now,
