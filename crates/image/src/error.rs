@@ -11,13 +11,14 @@ use std::time::Duration;
 use model::image::{DiffId, Digest, Platform};
 use model::{FailureCode, Phase};
 
-use crate::registry::Stalled;
+use crate::registry::{Stalled, clean};
 
 /// A failure of the image store.
 #[derive(Debug)]
 pub struct ImageError {
-    /// The image asked for, written out in full.
-    image: String,
+    /// The image asked for, written out in full; for a login, the registry.
+    subject: String,
+    is_login: bool,
     phase: Phase,
     cause: Box<Cause>,
 }
@@ -37,10 +38,26 @@ pub enum Cause {
     /// It answered, but not as a registry should.
     #[error("the registry {registry} {reason}")]
     Registry { registry: String, reason: String },
-    #[error("the registry {registry} limits how often images are pulled")]
-    RateLimited { registry: String, retry_after: Option<Duration> },
-    #[error("the registry {registry} refused the user name or password of {username}")]
-    CredentialRejected { registry: String, username: String },
+    #[error("the registry {registry} limits how often images are pulled{}", pulls_left(.left))]
+    RateLimited {
+        registry: String,
+        retry_after: Option<Duration>,
+        /// Pulls that are left, when the registry says it.
+        left: Option<u64>,
+    },
+    #[error("the saved credential of {username} was refused by the registry {registry}: {words}")]
+    CredentialRejected { registry: String, username: String, words: String },
+    #[error("the saved credential of {username} has expired, says the registry {registry}: {words}")]
+    CredentialExpired { registry: String, username: String, words: String },
+    /// The login is good, and its token is not made for pulling.
+    #[error("the saved credential of {username} may not pull from the registry {registry}: {words}")]
+    CredentialScopeMissing { registry: String, username: String, words: String },
+    /// The registry is asked over plain http, and is on another machine.
+    #[error(
+        "the registry {registry} is asked over plain http and is not on this machine, so the password was not \
+         sent"
+    )]
+    CredentialInPlain { registry: String },
     /// The registry wants the password sent to a host that does not belong to it.
     #[error(
         "the registry {registry} asks to log in at {realm}, which is not its own host, so the password was not sent"
@@ -48,8 +65,8 @@ pub enum Cause {
     CredentialElsewhere { registry: String, realm: String },
     #[error("the registry {registry} does not give it without a login: {reason}")]
     Unauthorized { registry: String, reason: String },
-    #[error("the registry {registry} denies access to it{}", as_whom(.username))]
-    AccessDenied { registry: String, username: Option<String> },
+    #[error("the registry {registry} denies access to it{}: {words}", as_whom(.username))]
+    AccessDenied { registry: String, username: Option<String>, words: String },
     #[error("the registry {registry} has no image {repository}")]
     ImageNotFound { registry: String, repository: String },
     /// An image that should have been loaded on this machine.
@@ -84,6 +101,9 @@ pub enum Cause {
     /// The unpack process could not do its work for a reason that is not the image's.
     #[error("the unpack process failed: {0}")]
     Unpack(String),
+    /// A failure of this code, whose words held a secret.
+    #[error("the registry's answer repeats what it was sent, so it is not shown")]
+    Withheld(FailureCode),
     #[error("cannot {action} {}", .path.display())]
     Storage {
         action: &'static str,
@@ -95,7 +115,13 @@ pub enum Cause {
 
 impl ImageError {
     pub(crate) fn new(image: impl fmt::Display, phase: Phase, cause: Cause) -> Self {
-        Self { image: image.to_string(), phase, cause: Box::new(cause) }
+        Self { subject: image.to_string(), is_login: false, phase, cause: Box::new(cause) }
+    }
+
+    /// A login could not be checked.
+    pub(crate) fn of_login(registry: &str, cause: Cause) -> Self {
+        let (subject, phase) = (clean(registry), Phase::Resolve);
+        Self { subject, is_login: true, phase, cause: Box::new(cause) }
     }
 
     /// The stable word for the cause.
@@ -115,7 +141,7 @@ impl ImageError {
 
     /// What to do now, as a sentence.
     pub fn hint(&self) -> Option<String> {
-        self.cause.hint(&self.image)
+        self.cause.hint(&self.subject)
     }
 
     /// When a rate limit ends, as far as the registry said it.
@@ -138,10 +164,11 @@ impl ImageError {
 impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let doing = match self.phase {
+            _ if self.is_login => "checking the login at",
             Phase::Pull => "pulling",
             _ => "resolving",
         };
-        write!(f, "{doing} {} failed: {}", self.image, self.cause)?;
+        write!(f, "{doing} {} failed: {}", self.subject, self.cause)?;
         match &*self.cause {
             Cause::Storage { source, .. } => write!(f, ": {source}"),
             _ => Ok(()),
@@ -165,7 +192,7 @@ impl Cause {
         }
     }
 
-    fn code(&self) -> FailureCode {
+    pub(crate) fn code(&self) -> FailureCode {
         match self {
             Cause::Unreachable { .. } | Cause::PrivateAddress { .. } | Cause::ConnectionLost { .. } => {
                 FailureCode::RegistryUnreachable
@@ -174,8 +201,13 @@ impl Cause {
             Cause::Timeout { .. } => FailureCode::RegistryTimeout,
             Cause::Registry { .. } => FailureCode::RegistryError,
             Cause::RateLimited { .. } => FailureCode::RateLimited,
-            Cause::CredentialRejected { .. } => FailureCode::CredentialRejected,
-            Cause::CredentialElsewhere { .. } => FailureCode::CredentialHostMismatch,
+            Cause::CredentialRejected { .. } | Cause::CredentialExpired { .. } => {
+                FailureCode::CredentialRejected
+            }
+            Cause::CredentialScopeMissing { .. } => FailureCode::CredentialScopeMissing,
+            Cause::CredentialElsewhere { .. } | Cause::CredentialInPlain { .. } => {
+                FailureCode::CredentialHostMismatch
+            }
             Cause::Unauthorized { .. } => FailureCode::RegistryUnauthorized,
             Cause::AccessDenied { .. } => FailureCode::ImageAccessDenied,
             Cause::ImageNotFound { .. } | Cause::NotLoaded => FailureCode::ImageNotFound,
@@ -189,6 +221,7 @@ impl Cause {
             Cause::LayerInvalid { .. } => FailureCode::LayerInvalid,
             Cause::LayerMissing { .. } | Cause::LayerNotHere(_) => FailureCode::LayerMissing,
             Cause::DiskFull { .. } => FailureCode::DiskFull,
+            Cause::Withheld(code) => *code,
             Cause::Unpack(_) | Cause::Storage { .. } => FailureCode::InternalError,
         }
     }
@@ -200,14 +233,17 @@ impl Cause {
                  without https must be named with --insecure-registry {registry}."
             ),
             Cause::PrivateAddress { host, .. } => format!(
-                "If {host} is a registry of yours, the administrator allows it with --insecure-registry \
-                 HOST:PORT."
+                "If {host} is a registry of yours, the administrator allows it with --private-registry \
+                 HOST:PORT, or without https with --insecure-registry HOST:PORT."
             ),
             Cause::Tls { registry, .. } => format!(
                 "Check the certificate of {registry}. A registry without https must be named with \
                  --insecure-registry {registry}."
             ),
-            Cause::Timeout { .. } | Cause::ConnectionLost { .. } | Cause::Registry { .. } => {
+            Cause::Timeout { .. }
+            | Cause::ConnectionLost { .. }
+            | Cause::Registry { .. }
+            | Cause::Withheld(_) => {
                 "Try again in a moment; if it stays, ask who runs the registry.".to_owned()
             }
             Cause::RateLimited { retry_after: Some(wait), .. } => {
@@ -215,8 +251,22 @@ impl Cause {
             }
             Cause::RateLimited { .. } => "Try again later, or log in for a higher limit.".to_owned(),
             Cause::CredentialRejected { .. } => {
-                "Check the user name and the password or access token; it may have expired.".to_owned()
+                "Check its user name, and give it a new password or access token; the old one may have expired \
+                 or been revoked. If the image is public, deploy it without a credential."
+                    .to_owned()
             }
+            Cause::CredentialExpired { registry, .. } => format!(
+                "Make a new access token at {registry} and give it to the credential. If the image is public, \
+                 deploy it without a credential."
+            ),
+            Cause::CredentialScopeMissing { registry, .. } => format!(
+                "Make an access token at {registry} that may read packages or the registry, and give it to the \
+                 credential."
+            ),
+            Cause::CredentialInPlain { registry } => format!(
+                "Give {registry} a certificate and name it with --private-registry {registry}, or pull without \
+                 a credential."
+            ),
             Cause::CredentialElsewhere { .. } => {
                 "Use the registry's own name in the image reference, or ask who runs it.".to_owned()
             }
@@ -229,7 +279,11 @@ impl Cause {
             Cause::AccessDenied { username: None, .. } => {
                 "Check the spelling. If the image is private, add a registry credential for it.".to_owned()
             }
-            Cause::ImageNotFound { .. } => "Check the spelling of the image's name.".to_owned(),
+            Cause::ImageNotFound { .. } => {
+                "Check the spelling of the image's name. Some registries say the same of an image that this \
+                 account may not see."
+                    .to_owned()
+            }
             Cause::NotLoaded => {
                 format!("Load it first: darsena images load FILE {image}. Names under localhost/ are local.")
             }
@@ -261,6 +315,10 @@ impl Cause {
         };
         Some(text)
     }
+}
+
+fn pulls_left(left: &Option<u64>) -> String {
+    left.map(|left| format!("; {left} are left")).unwrap_or_default()
 }
 
 fn as_whom(username: &Option<String>) -> String {

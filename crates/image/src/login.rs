@@ -33,12 +33,12 @@ pub enum Verdict {
     Accepted,
     /// The user name or the password or token is wrong, expired or revoked.
     Rejected {
-        /// A sentence with the registry's own words, cleaned.
+        /// What failed and the registry's own words, cleaned, as in a message: no capital, no full stop.
         words: String,
     },
     /// The login is right, but it may not pull.
     ScopeMissing {
-        /// A sentence with the registry's own words, cleaned.
+        /// What failed and the registry's own words, cleaned, as in a message: no capital, no full stop.
         words: String,
     },
 }

@@ -2,11 +2,11 @@
 
 use model::image::{Digest, ImageConfig, Platform};
 
-use crate::disk::Folders;
+use crate::disk::{Folders, Owner};
 use crate::local::Layout;
 use crate::manifest::{Configuration, Document, Index, Manifest, read_config};
-use crate::registry::{Client, Fetched, Place, What, digest_of};
-use crate::{Cause, LayerInfo, Login, PlatformEntry, Resolved};
+use crate::registry::{Caller, Client, Fetched, Place, What, digest_of};
+use crate::{Cause, LayerInfo, PlatformEntry, Resolved};
 
 /// Indexes in indexes that are followed.
 const MAX_NESTING: usize = 3;
@@ -17,7 +17,7 @@ pub(crate) enum Source<'a> {
     Registry {
         client: &'a Client,
         place: &'a Place,
-        login: Option<&'a Login>,
+        caller: Caller<'a>,
     },
     Layout(&'a Layout),
     /// What the store keeps; nothing else is asked.
@@ -25,14 +25,22 @@ pub(crate) enum Source<'a> {
 }
 
 impl Source<'_> {
+    /// For whom it is read.
+    fn owner(&self) -> Owner {
+        match self {
+            Source::Registry { caller, .. } => Owner::Company(caller.owner),
+            Source::Layout(_) | Source::Kept => Owner::Everybody,
+        }
+    }
+
     /// A manifest or index by digest.
     async fn document(&self, digest: &Digest, folders: &Folders) -> Result<Fetched, Cause> {
-        if let Some(bytes) = folders.read_blob(digest) {
+        if let Some(bytes) = folders.read_own_blob(digest, self.owner()) {
             return Ok(Fetched { bytes, digest: digest.clone(), content_type: None });
         }
         match self {
-            Source::Registry { client, place, login } => {
-                client.manifest(place, What::Digest(digest), *login).await
+            Source::Registry { client, place, caller } => {
+                client.manifest(place, What::Digest(digest), *caller).await
             }
             Source::Layout(_) | Source::Kept => {
                 Ok(Fetched { bytes: self.stored(digest)?, digest: digest.clone(), content_type: None })
@@ -41,11 +49,13 @@ impl Source<'_> {
     }
 
     async fn config(&self, digest: &Digest, size: u64, folders: &Folders) -> Result<Vec<u8>, Cause> {
-        if let Some(bytes) = folders.read_blob(digest) {
+        if let Some(bytes) = folders.read_own_blob(digest, self.owner()) {
             return Ok(bytes);
         }
         match self {
-            Source::Registry { client, place, login } => client.small_blob(place, digest, size, *login).await,
+            Source::Registry { client, place, caller } => {
+                client.small_blob(place, digest, size, *caller).await
+            }
             Source::Layout(_) | Source::Kept => self.stored(digest),
         }
     }
@@ -96,6 +106,7 @@ pub(crate) async fn resolve(source: Source<'_>, top: Fetched, folders: &Folders)
     documents.push((current.digest.clone(), current.bytes));
     for (digest, bytes) in &documents {
         folders.write_blob(digest, bytes)?;
+        folders.prove(digest.hex(), source.owner())?;
     }
     let media_type = media_type.unwrap_or_default();
     Ok(describe(digest, media_type, current.digest, &manifest, configuration, platforms))
@@ -153,6 +164,23 @@ fn layers(manifest: &Manifest, configuration: &Configuration) -> Vec<LayerInfo> 
             diff_id: diff_id.clone(),
         })
         .collect()
+}
+
+/// As [`kept`], but only with documents that the owner may use.
+pub(crate) fn kept_for(
+    owner: Owner,
+    manifest: &Digest,
+    folders: &Folders,
+) -> Result<Option<Vec<LayerInfo>>, Cause> {
+    if !folders.is_proven(manifest.hex(), owner) {
+        return Ok(None);
+    }
+    let Some(bytes) = folders.read_blob(manifest) else { return Ok(None) };
+    let Document::Manifest(parsed) = Document::parse(&bytes, None)? else { return Ok(None) };
+    match folders.is_proven(parsed.config.digest.hex(), owner) {
+        true => Ok(kept(manifest, folders)?.map(|(layers, _)| layers)),
+        false => Ok(None),
+    }
 }
 
 /// A manifest that is kept with its configuration; `None` when either is not here.

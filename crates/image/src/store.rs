@@ -9,10 +9,10 @@ use model::image::{DiffId, Digest, Reference, RootFs};
 use model::{CompanyId, Phase};
 use tokio::sync::Semaphore;
 
-use crate::disk::{Folders, Locks, bringing, remove_tree, sweeping};
+use crate::disk::{Folders, Locks, Owner, bringing, remove_tree, sweeping};
 use crate::layer::{self, Origin, Tools};
 use crate::local::Layout;
-use crate::registry::{Client, Fetched, What};
+use crate::registry::{Caller, Client, Fetched, What};
 use crate::source::{self, Source};
 use crate::{Cause, Config, ImageError, LayerInfo, Login, Progress, Resolved, Verdict};
 
@@ -68,10 +68,9 @@ impl ImageStore {
         login: Option<&Login>,
         owner: CompanyId,
     ) -> Result<Resolved, ImageError> {
-        self.inner
-            .resolve(reference, login, owner)
-            .await
-            .map_err(|cause| ImageError::new(reference, Phase::Resolve, cause))
+        let caller = Caller { login, owner };
+        let resolved = self.inner.resolve(reference, caller).await;
+        resolved.map_err(|cause| ImageError::new(reference, Phase::Resolve, caller.withheld(cause)))
     }
 
     /// Brings the layers of a resolved manifest in place. Safe to repeat; no network at all when everything
@@ -84,18 +83,17 @@ impl ImageStore {
         owner: CompanyId,
         progress: &Progress,
     ) -> Result<RootFs, ImageError> {
-        self.inner
-            .fetch(manifest, reference, login, owner, progress)
-            .await
-            .map_err(|cause| ImageError::new(reference, Phase::Pull, cause))
+        let caller = Caller { login, owner };
+        let fetched = self.inner.fetch(manifest, reference, caller, progress).await;
+        fetched.map_err(|cause| ImageError::new(reference, Phase::Pull, caller.withheld(cause)))
     }
 
     /// Tries a login at a registry (`host` as references write it), without pulling anything. The verdict is the
     /// registry's; an error means that it gave none: not reached, not trusted, too slow, rate limited.
     pub async fn verify(&self, host: &str, login: &Login, owner: CompanyId) -> Result<Verdict, ImageError> {
-        let _ = (login, owner);
-        let cause = Cause::Registry { registry: host.to_owned(), reason: "cannot be asked yet".to_owned() };
-        Err(ImageError::new(host, Phase::Resolve, cause))
+        let caller = Caller { login: Some(login), owner };
+        let verdict = self.inner.client.verify(host, caller).await;
+        verdict.map_err(|cause| ImageError::of_login(host, caller.withheld(cause)))
     }
 
     /// The root filesystem of a manifest, from disk only; `None` when a part of it is not here. It waits for the
@@ -123,12 +121,7 @@ impl ImageStore {
 }
 
 impl Inner {
-    async fn resolve(
-        &self,
-        reference: &Reference,
-        login: Option<&Login>,
-        _owner: CompanyId,
-    ) -> Result<Resolved, Cause> {
+    async fn resolve(&self, reference: &Reference, caller: Caller<'_>) -> Result<Resolved, Cause> {
         if reference.is_local() {
             return self.resolve_local(reference).await;
         }
@@ -137,16 +130,13 @@ impl Inner {
             (Some(digest), _) => What::Digest(digest),
             (None, tag) => What::Tag(tag.unwrap_or("latest")),
         };
-        let top = self.client.manifest(&place, what, login).await?;
-        let source = Source::Registry { client: &self.client, place: &place, login };
+        let top = self.client.manifest(&place, what, caller).await?;
+        let source = Source::Registry { client: &self.client, place: &place, caller };
         source::resolve(source, top, &self.folders).await
     }
 
     async fn resolve_local(&self, reference: &Reference) -> Result<Resolved, Cause> {
         let name = self.folders.local_name(reference).ok_or(Cause::NotLoaded)?;
-        if reference.digest().is_some_and(|digest| *digest != name.digest) {
-            return Err(Cause::NotLoaded);
-        }
         let bytes = self.folders.read_blob(&name.digest).ok_or(Cause::NotLoaded)?;
         let top = Fetched { bytes, digest: name.digest, content_type: Some(name.media_type) };
         source::resolve(Source::Kept, top, &self.folders).await
@@ -156,25 +146,22 @@ impl Inner {
         &self,
         manifest: &Digest,
         reference: &Reference,
-        login: Option<&Login>,
-        _owner: CompanyId,
+        caller: Caller<'_>,
         progress: &Progress,
     ) -> Result<RootFs, Cause> {
-        let layers = match source::kept(manifest, &self.folders)? {
-            Some((layers, _)) => layers,
-            None if reference.is_local() => return Err(Cause::NotLoaded),
-            None => self.fetch_documents(manifest, reference, login).await?,
+        let is_local = reference.is_local();
+        let owner = if is_local { Owner::Everybody } else { Owner::Company(caller.owner) };
+        let layers = match source::kept_for(owner, manifest, &self.folders)? {
+            Some(layers) => layers,
+            None if is_local => return Err(Cause::NotLoaded),
+            None => self.fetch_documents(manifest, reference, caller).await?,
         };
-        if reference.is_local() {
-            // Loading put the layers in place; there is nowhere else to get them from.
-            if let Some(missing) =
-                layers.iter().find(|layer| self.folders.layer_record(&layer.diff_id).is_none())
-            {
-                return Err(Cause::LayerNotHere(missing.diff_id.clone()));
-            }
+        // Loading put the layers in place; there is nowhere else to get them from.
+        if let Some(missing) = layers.iter().find(|layer| is_local && !self.is_here(layer, owner)) {
+            return Err(Cause::LayerNotHere(missing.diff_id.clone()));
         }
         let place = self.client.place(reference)?;
-        let origin = Origin::Registry { client: &self.client, place: &place, login };
+        let origin = Origin::Registry { client: &self.client, place: &place, caller };
         self.bring_all(origin, &layers, progress).await?;
         let folders = self.folders.clone();
         tokio::task::spawn_blocking(move || assemble(&folders, &layers))
@@ -182,16 +169,22 @@ impl Inner {
             .unwrap_or_else(|error| Err(Cause::Unpack(error.to_string())))
     }
 
-    /// Gets a manifest and its configuration again, which are no longer kept.
+    /// Whether a layer is in place and its owner may use it.
+    fn is_here(&self, layer: &LayerInfo, owner: Owner) -> bool {
+        self.folders.is_proven(layer.diff_id.hex(), owner)
+            && self.folders.layer_record(&layer.diff_id).is_some()
+    }
+
+    /// Gets a manifest and its configuration again, which are no longer kept, or not for this caller.
     async fn fetch_documents(
         &self,
         manifest: &Digest,
         reference: &Reference,
-        login: Option<&Login>,
+        caller: Caller<'_>,
     ) -> Result<Vec<LayerInfo>, Cause> {
         let place = self.client.place(reference)?;
-        let top = self.client.manifest(&place, What::Digest(manifest), login).await?;
-        let source = Source::Registry { client: &self.client, place: &place, login };
+        let top = self.client.manifest(&place, What::Digest(manifest), caller).await?;
+        let source = Source::Registry { client: &self.client, place: &place, caller };
         Ok(source::resolve(source, top, &self.folders).await?.layers)
     }
 
@@ -262,7 +255,10 @@ impl Inner {
                 layers.extend(found.into_iter().map(|layer| layer.diff_id));
             }
         }
-        Ok(Swept { layers: self.sweep_layers(&layers)?, documents: self.sweep_documents(&documents)? })
+        let swept =
+            Swept { layers: self.sweep_layers(&layers)?, documents: self.sweep_documents(&documents)? };
+        self.folders.sweep_proofs()?;
+        Ok(swept)
     }
 
     fn sweep_layers(&self, keep: &HashSet<DiffId>) -> Result<usize, Cause> {

@@ -1,4 +1,9 @@
-//! For tests: sample images, registries good and bad, test servers.
+//! For tests: sample images, registries good and bad, token servers, certificates, a network of its own.
 
 pub mod image;
+pub mod lab;
 pub mod registry;
+mod seen;
+pub mod sink;
+pub mod tls;
+pub mod tokens;

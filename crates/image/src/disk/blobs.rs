@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Folders;
 use super::folders::sync_folder;
+use super::proofs::Owner;
 use crate::Cause;
 
 impl Folders {
@@ -20,6 +21,11 @@ impl Folders {
             tracing::warn!(%digest, "a stored document does not match its digest any more");
         }
         is_whole.then_some(bytes)
+    }
+
+    /// A document that is here and that the owner may use.
+    pub fn read_own_blob(&self, digest: &Digest, owner: Owner) -> Option<Vec<u8>> {
+        self.is_proven(digest.hex(), owner).then(|| self.read_blob(digest)).flatten()
     }
 
     /// Keeps a document whose digest was verified.

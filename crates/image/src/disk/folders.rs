@@ -31,11 +31,12 @@ impl Folders {
     /// Makes what is missing and removes what an interrupted run left.
     pub fn open(root: &Path) -> Result<Self, Cause> {
         let tmp = root.join("tmp");
-        for folder in [root, &root.join("blobs/sha256"), &root.join("layers"), &root.join("local"), &tmp] {
+        let names = ["blobs/sha256", "layers", "proofs", "local", "tmp"];
+        for folder in std::iter::once(root.to_owned()).chain(names.map(|name| root.join(name))) {
             DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
-                .create(folder)
+                .create(&folder)
                 .map_err(|error| Cause::storage("make", folder, error))?;
         }
         let own = OwnFolder::make(&tmp).map_err(|error| Cause::storage("empty", tmp, error))?;

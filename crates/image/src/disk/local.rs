@@ -21,8 +21,13 @@ pub(crate) struct LocalName {
 }
 
 impl Folders {
-    /// What a name stands for.
+    /// What a reference stands for: by its digest when it has one, whatever the tag, else by its tag.
     pub fn local_name(&self, reference: &Reference) -> Option<LocalName> {
+        if let Some(digest) = reference.digest() {
+            let prefix = format!("{}/{}:", reference.host(), reference.repository());
+            let mut names = self.local_names().ok()?.into_iter();
+            return names.find(|name| name.digest == *digest && name.name.starts_with(&prefix));
+        }
         let found: LocalName = serde_json::from_slice(&fs::read(self.local_path(reference)).ok()?).ok()?;
         (found.name == key(reference)).then_some(found)
     }
@@ -66,7 +71,7 @@ impl Folders {
     }
 }
 
-/// Name and tag; a digest beside them does not make another name.
+/// Name and tag. A loaded image is named by nothing else.
 fn key(reference: &Reference) -> String {
     format!("{}/{}:{}", reference.host(), reference.repository(), reference.tag().unwrap_or("latest"))
 }

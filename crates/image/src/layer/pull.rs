@@ -11,10 +11,10 @@ use tokio::sync::Semaphore;
 use super::pace::Pace;
 use super::place::put_in_place;
 use super::unpacker::{Unpacker, discard};
-use crate::disk::{Folders, Locks, Scratch};
-use crate::registry::{BlobError, Client, Place};
+use crate::disk::{Folders, Locks, Owner, Scratch};
+use crate::registry::{BlobError, Caller, Client, Place};
 use crate::unpack::report::{Refusal, RefusalKind, Unpacked};
-use crate::{Cause, Config, LayerInfo, LayerState, Login, Progress};
+use crate::{Cause, Config, LayerInfo, LayerState, Progress};
 
 /// Connections in a row that bring (almost) nothing before a layer is given up.
 const MAX_IDLE_TRIES: u32 = 4;
@@ -27,10 +27,20 @@ pub(crate) enum Origin<'a> {
     Registry {
         client: &'a Client,
         place: &'a Place,
-        login: Option<&'a Login>,
+        caller: Caller<'a>,
     },
     /// Blobs of an OCI layout, by digest.
     Folder(&'a PathBuf),
+}
+
+impl Origin<'_> {
+    /// For whom it is brought.
+    fn owner(&self) -> Owner {
+        match self {
+            Origin::Registry { caller, .. } => Owner::Company(caller.owner),
+            Origin::Folder(_) => Owner::Everybody,
+        }
+    }
 }
 
 /// What bringing a layer needs to know.
@@ -56,8 +66,9 @@ struct Watched<'a> {
     index: usize,
 }
 
-/// Brings a layer in place, unless it is there. Two pulls that want it at once share one download: the second
-/// waits for the first.
+/// Brings a layer in place, unless it is there and its owner has had it before. Two pulls of an owner that want it
+/// at once share one download: the second waits for the first. What another owner has is brought again, to the
+/// last byte, because nothing less proves that this one may have it; its files are then the same.
 pub(crate) async fn bring(
     tools: Tools<'_>,
     origin: Origin<'_>,
@@ -66,7 +77,9 @@ pub(crate) async fn bring(
     index: usize,
 ) -> Result<(), Cause> {
     let lock = tools.locks.lock(&layer.diff_id).await;
-    if tools.folders.layer_record(&layer.diff_id).is_some() {
+    let owner = origin.owner();
+    let is_here = tools.folders.layer_record(&layer.diff_id).is_some();
+    if is_here && tools.folders.is_proven(layer.diff_id.hex(), owner) {
         progress.set_state(index, LayerState::Shared);
         return Ok(());
     }
@@ -92,7 +105,8 @@ pub(crate) async fn bring(
     // The lock goes along: should nobody wait any more, the layer is still put in place by one only.
     let placed = tokio::task::spawn_blocking(move || {
         let _lock = lock;
-        put_in_place(&folders, &scratch, &diff_id, unpacked)
+        put_in_place(&folders, &scratch, &diff_id, unpacked)?;
+        folders.prove(diff_id.hex(), owner)
     });
     placed.await.unwrap_or_else(|error| Err(Cause::Unpack(error.to_string())))?;
     progress.set_state(index, LayerState::Done);
@@ -115,8 +129,8 @@ async fn bring_once(
         watched,
     };
     match origin {
-        Origin::Registry { client, place, login } => {
-            stream_registry(tools, (client, place, login), layer, &mut sink).await.map_err(Failed::Final)?;
+        Origin::Registry { client, place, caller } => {
+            stream_registry(tools, (client, place, caller), layer, &mut sink).await.map_err(Failed::Final)?;
         }
         Origin::Folder(blobs) => stream_file(&blobs.join(layer.digest.hex()), layer, &mut sink).await?,
     }
@@ -204,7 +218,7 @@ fn refused(refusal: &Refusal, layer: &LayerInfo, folder: PathBuf) -> Cause {
 /// Streams from the registry, over as many connections as it takes.
 async fn stream_registry(
     tools: Tools<'_>,
-    (client, place, login): (&Client, &Place, Option<&Login>),
+    (client, place, caller): (&Client, &Place, Caller<'_>),
     layer: &LayerInfo,
     sink: &mut Sink<'_>,
 ) -> Result<(), Cause> {
@@ -213,7 +227,7 @@ async fn stream_registry(
     loop {
         let before = sink.done;
         let from = if may_ask_range { sink.done } else { 0 };
-        let reason = match client.blob(place, &layer.digest, from, layer.size, login).await {
+        let reason = match client.blob(place, &layer.digest, from, layer.size, caller).await {
             Ok(mut stream) => {
                 // Bytes that were taken already are the same again, or the digest will tell.
                 let mut skip = sink.done - stream.offset;

@@ -70,6 +70,58 @@ impl Resolve for PublicOnly {
     }
 }
 
+/// A host that is not this machine, where only this machine may be asked.
+#[derive(Debug)]
+pub(super) struct NotLoopback;
+
+impl fmt::Display for NotLoopback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is not on this machine")
+    }
+}
+
+impl Error for NotLoopback {}
+
+/// Resolves names of this machine, and no others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LoopbackOnly;
+
+impl LoopbackOnly {
+    /// Whether an address is of this machine by itself; `None` when that depends on what its name resolves to.
+    pub fn knows(url: &Url) -> Option<bool> {
+        match url.host()? {
+            Host::Ipv4(address) => Some(address.is_loopback()),
+            Host::Ipv6(address) => Some(address.is_loopback()),
+            Host::Domain("localhost") => Some(true),
+            Host::Domain(_) => None,
+        }
+    }
+
+    /// Every address of a name, which must all be of this machine.
+    async fn lookup(name: &str, port: u16) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((name, port)).await?.collect();
+        match found.iter().all(|address| address.ip().is_loopback()) {
+            true => Ok(found),
+            false => Err(NotLoopback.into()),
+        }
+    }
+
+    /// Whether the host of an address is this machine, as far as can be said before connecting.
+    pub async fn is_here(url: &Url) -> bool {
+        match (Self::knows(url), url.host_str()) {
+            (Some(known), _) => known,
+            (None, Some(name)) => Self::lookup(name, 0).await.is_ok_and(|found| !found.is_empty()),
+            (None, None) => false,
+        }
+    }
+}
+
+impl Resolve for LoopbackOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move { Ok(Box::new(Self::lookup(name.as_str(), 0).await?.into_iter()) as Addrs) })
+    }
+}
+
 /// Hosts in the usual proxy variables.
 pub(super) fn proxy_hosts(variables: impl Iterator<Item = (String, String)>) -> HashSet<String> {
     variables

@@ -11,11 +11,16 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::answer::Answer;
-use super::place::{Named, Place};
+use super::caller::{Authorization, Caller};
+use super::challenge::{self, Challenge};
+use super::clean;
+use super::place::{Named, Place, host_and_port};
+use super::redact::Redactor;
+use super::redirect::Follow;
+use super::refusal::Refusal;
 use super::token::Tokens;
-use super::transport::{self, Limit, Transport};
-use super::{challenge, clean};
-use crate::{Cause, Config, Login};
+use super::transport::{self, Limit, Request, Transport};
+use crate::{Cause, Config};
 
 /// Largest manifest, index or configuration, in bytes.
 const MAX_DOCUMENT: usize = 4 << 20;
@@ -28,7 +33,7 @@ const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd
 /// The client of every registry. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    transport: Transport,
+    pub(super) transport: Transport,
     tokens: Tokens,
 }
 
@@ -68,10 +73,10 @@ pub(crate) enum BlobError {
 
 impl Client {
     pub fn new(config: &Config) -> Result<Self, Cause> {
-        let transport =
-            Transport::new(Named::new(&config.insecure_registries), config.timeouts).map_err(|error| {
-                Cause::Unpack(format!("no https client can be made: {}", clean(&error.to_string())))
-            })?;
+        let named = Named::new(&config.insecure_registries, &config.private_registries);
+        let transport = Transport::new(named, config.timeouts).map_err(|error| {
+            Cause::Unpack(format!("no https client can be made: {}", clean(&error.to_string())))
+        })?;
         Ok(Self { transport, tokens: Tokens::default() })
     }
 
@@ -89,7 +94,7 @@ impl Client {
         &self,
         place: &Place,
         what: What<'_>,
-        login: Option<&Login>,
+        caller: Caller<'_>,
     ) -> Result<Fetched, Cause> {
         let name = match what {
             What::Tag(tag) => tag,
@@ -97,10 +102,9 @@ impl Client {
         };
         let url = place.url(&format!("manifests/{name}"));
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(ACCEPTED))]);
-        let response = self.get(place, &url, headers, login).await?;
+        let response = self.get(place, &url, headers, caller).await?;
         if !response.status().is_success() {
-            let answer = Answer::read(response, &place.registry).await;
-            return Err(self.refused(place, what, login, answer).await);
+            return Err(self.refused(place, what, caller, response).await);
         }
         let header = |name: &str| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -127,14 +131,13 @@ impl Client {
         place: &Place,
         digest: &Digest,
         size: u64,
-        login: Option<&Login>,
+        caller: Caller<'_>,
     ) -> Result<Vec<u8>, Cause> {
-        let response = self.get(place, &place.url(&format!("blobs/{digest}")), identity(), login).await?;
+        let response = self.get(place, &place.url(&format!("blobs/{digest}")), identity(), caller).await?;
         if !response.status().is_success() {
-            let answer = Answer::read(response, &place.registry).await;
-            return Err(match answer.status {
+            return Err(match response.status().as_u16() {
                 404 => Cause::ConfigInvalid(format!("it is missing at {}", place.registry)),
-                _ => self.refused(place, What::Digest(digest), login, answer).await,
+                _ => self.refused(place, What::Digest(digest), caller, response).await,
             });
         }
         let most = usize::try_from(size).unwrap_or(MAX_DOCUMENT).min(MAX_DOCUMENT);
@@ -155,7 +158,7 @@ impl Client {
         digest: &Digest,
         offset: u64,
         size: u64,
-        login: Option<&Login>,
+        caller: Caller<'_>,
     ) -> Result<BlobStream, BlobError> {
         let mut headers = identity();
         if offset > 0 {
@@ -163,7 +166,7 @@ impl Client {
                 HeaderValue::try_from(format!("bytes={offset}-")).map_err(|_| BlobError::WrongRange)?;
             headers.insert(RANGE, range);
         }
-        let got = self.get(place, &place.url(&format!("blobs/{digest}")), headers, login).await;
+        let got = self.get(place, &place.url(&format!("blobs/{digest}")), headers, caller).await;
         let response = got.map_err(|cause| match cause {
             Cause::Unreachable { reason, .. } => BlobError::Broken(reason),
             cause => BlobError::Final(cause),
@@ -175,10 +178,7 @@ impl Client {
             }
             206 | 416 if offset > 0 => Err(BlobError::WrongRange),
             404 | 410 => Err(BlobError::Missing),
-            _ => {
-                let answer = Answer::read(response, &place.registry).await;
-                Err(BlobError::Final(self.refused(place, What::Digest(digest), login, answer).await))
-            }
+            _ => Err(BlobError::Final(self.refused(place, What::Digest(digest), caller, response).await)),
         }
     }
 
@@ -189,61 +189,73 @@ impl Client {
         place: &Place,
         url: &Url,
         headers: HeaderMap,
-        login: Option<&Login>,
+        caller: Caller<'_>,
     ) -> Result<Response, Cause> {
+        self.may_log_in(place, caller).await?;
         let registry = &place.registry;
-        let kept = self.tokens.get(place, login);
-        let response = self.transport.get(registry, url, &headers, kept.as_ref()).await?;
+        let send = async |authorization: Option<&Authorization>| {
+            let request =
+                Request { registry, url, headers: &headers, authorization, follow: Follow::Anywhere };
+            let response = self.transport.get(request).await?;
+            // Another host's refusal says nothing of the login, which it did not get; nor is it answered.
+            let (status, at) = (response.status().as_u16(), response.url());
+            if matches!(status, 401 | 403) && at.origin() != url.origin() {
+                let reason = format!("leads to {}, which answered {status}", clean(&host_and_port(at)));
+                return Err(Cause::Registry { registry: registry.clone(), reason });
+            }
+            Ok(response)
+        };
+        let kept = self.tokens.get(place, caller);
+        let response = send(kept.as_ref()).await?;
         if response.status().as_u16() != 401 {
             return Ok(response);
         }
-        // A challenge from behind a redirect is another host's; it gets no answer.
-        if response.url().origin() != url.origin() {
-            return Ok(response);
-        }
-        let offered = response.headers().get_all(WWW_AUTHENTICATE).iter();
-        let Some(challenge) = challenge::choose(offered.filter_map(|value| value.to_str().ok())) else {
-            return Err(Cause::Unauthorized {
-                registry: registry.clone(),
-                reason: "it offers no way to log in".to_owned(),
-            });
-        };
+        let challenge = challenge_of(&response, registry)?;
         drop(response);
-        let authorization = self.tokens.obtain(&self.transport, place, &challenge, login).await?;
-        self.transport.get(registry, url, &headers, Some(&authorization)).await
+        let authorization = self.tokens.obtain(&self.transport, place, &challenge, caller).await?;
+        send(Some(&authorization)).await
+    }
+
+    /// Refuses, before anything is sent, to use a login where it would travel in plain.
+    pub(super) async fn may_log_in(&self, place: &Place, caller: Caller<'_>) -> Result<(), Cause> {
+        match caller.login.is_none() || self.transport.may_carry_secret(place.base()).await {
+            true => Ok(()),
+            false => Err(Cause::CredentialInPlain { registry: place.registry.clone() }),
+        }
     }
 
     /// What an answer that is no success means.
-    async fn refused(&self, place: &Place, what: What<'_>, login: Option<&Login>, answer: Answer) -> Cause {
+    async fn refused(&self, place: &Place, what: What<'_>, caller: Caller<'_>, response: Response) -> Cause {
+        let answer = Answer::read(response, &place.registry, &self.redactor(place, caller)).await;
         let registry = place.registry.clone();
-        let username = login.map(|login| clean(&login.username));
-        match answer.status {
-            401 => match username {
-                // The login was good for a token, but the token is not for this image.
-                Some(_) if self.tokens.get(place, login).is_some() => {
-                    Cause::AccessDenied { registry, username }
-                }
-                Some(username) => Cause::CredentialRejected { registry, username },
-                None => Cause::Unauthorized { registry, reason: answer.reason() },
-            },
-            403 => Cause::AccessDenied { registry, username },
-            404 => self.not_found(place, what, login, &answer).await,
-            _ => answer.into_cause(&place.registry),
+        match (answer.status, caller.username()) {
+            (401 | 403, Some(username)) => {
+                // With a token the login was good, so the answer is about the image.
+                let refusal = match self.tokens.get(place, caller) {
+                    Some(_) => Refusal::of_token(&answer),
+                    None => Refusal::of_login(&answer),
+                };
+                refusal.into_cause(&registry, &username, &answer)
+            }
+            (401, None) => Cause::Unauthorized { registry, reason: answer.reason() },
+            (403, None) => Cause::AccessDenied { registry, username: None, words: answer.reason() },
+            (404, _) => self.not_found(place, what, caller, &answer).await,
+            _ => answer.into_cause(&registry),
         }
     }
 
+    /// Everything that was sent for a caller.
+    fn redactor(&self, place: &Place, caller: Caller<'_>) -> Redactor {
+        let token = self.tokens.get(place, caller).and_then(|token| token.secret());
+        caller.redactor().and(token)
+    }
+
     /// Registries say "manifest unknown" for an unknown image, too; the list of tags tells them apart.
-    async fn not_found(
-        &self,
-        place: &Place,
-        what: What<'_>,
-        login: Option<&Login>,
-        answer: &Answer,
-    ) -> Cause {
+    async fn not_found(&self, place: &Place, what: What<'_>, caller: Caller<'_>, answer: &Answer) -> Cause {
         let (registry, repository) = (place.registry.clone(), place.repository.clone());
         let tags = match &*answer.code {
             "NAME_UNKNOWN" => None,
-            _ => self.tags(place, login).await,
+            _ => self.tags(place, caller).await,
         };
         match (tags, what) {
             (None, _) => Cause::ImageNotFound { registry, repository },
@@ -257,14 +269,14 @@ impl Client {
     }
 
     /// Some tags of a repository, or `None` when the registry knows no such repository.
-    async fn tags(&self, place: &Place, login: Option<&Login>) -> Option<Vec<String>> {
+    async fn tags(&self, place: &Place, caller: Caller<'_>) -> Option<Vec<String>> {
         #[derive(Deserialize)]
         struct Tags {
             tags: Option<Vec<String>>,
         }
         let mut url = place.url("tags/list");
         url.set_query(Some("n=10"));
-        let Ok(response) = self.get(place, &url, HeaderMap::new(), login).await else {
+        let Ok(response) = self.get(place, &url, HeaderMap::new(), caller).await else {
             return Some(Vec::new());
         };
         if response.status().as_u16() == 404 {
@@ -286,6 +298,15 @@ impl BlobStream {
             other => other.to_string(),
         })
     }
+}
+
+/// The way to log in that an answer 401 offers.
+pub(super) fn challenge_of(response: &Response, registry: &str) -> Result<Challenge, Cause> {
+    let offered = response.headers().get_all(WWW_AUTHENTICATE).iter();
+    challenge::choose(offered.filter_map(|value| value.to_str().ok())).ok_or_else(|| Cause::Unauthorized {
+        registry: registry.to_owned(),
+        reason: "it offers no way to log in".to_owned(),
+    })
 }
 
 /// The sha256 of some bytes.

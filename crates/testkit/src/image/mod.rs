@@ -18,6 +18,7 @@ mod tar;
 
 pub use built::{Built, Image, Index};
 pub use layer::Layer;
+pub use push::Remote;
 pub use tar::{Entry, Tar, sign};
 
 /// `sha256:<hex>` of some bytes.

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use http::HeaderMap;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::bad_answers;
 use crate::image::Built;
+use crate::seen::Seen;
+use crate::tls::{Certificate, Listener};
 
 /// What goes wrong in a repository.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,19 +49,12 @@ pub enum Fault {
     Silent,
 }
 
-/// A request that was made.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    pub method: String,
-    /// Path and query.
-    pub path: String,
-    pub headers: HeaderMap,
-}
-
 /// The registry. Dropped, it stops.
 #[derive(Debug)]
 pub struct Bad {
     address: SocketAddr,
+    /// As references write it.
+    host: String,
     state: Shared,
     server: JoinHandle<()>,
 }
@@ -68,14 +62,56 @@ pub struct Bad {
 /// What the handlers see.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
-    pub address: SocketAddr,
+    /// `http://127.0.0.1:PORT`, where it is.
+    pub base: String,
     pub inner: Arc<Mutex<Inner>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Inner {
     pub repositories: HashMap<String, Repository>,
     pub seen: Vec<Seen>,
+    pub script: Option<Script>,
+}
+
+/// What a test answers itself; `None` leaves the answer to the repository.
+pub(super) type Script = Arc<dyn Fn(&Seen) -> Option<Reply> + Send + Sync>;
+
+/// An answer that a test makes.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into() }
+    }
+
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// 401 with this way to log in.
+    pub fn challenge(text: &str) -> Self {
+        Self::new(401, r#"{"errors":[{"code":"UNAUTHORIZED","message":"log in"}]}"#)
+            .header("www-authenticate", text)
+    }
+
+    /// 307 to somewhere.
+    pub fn redirect(to: &str) -> Self {
+        Self::new(307, "").header("location", to)
+    }
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("repositories", &self.repositories).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -91,19 +127,42 @@ pub(super) struct Repository {
 impl Bad {
     /// Starts an empty one on a free port of 127.0.0.1.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Starts an empty one at an address, over plain http.
+    pub async fn start_at(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let state = Shared { address, inner: Arc::default() };
+        let host = address.to_string();
+        let state = Shared { base: format!("http://{host}"), inner: Arc::default() };
         let router = bad_answers::router(state.clone());
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { address, state, server })
+        Ok(Self { address, host, state, server })
     }
 
-    /// `127.0.0.1:PORT`, as it stands in a reference.
+    /// Starts an empty one over TLS, under a name that resolves to the address.
+    pub async fn start_tls(name: &str, address: SocketAddr, certificate: &Certificate) -> Result<Self> {
+        let listener = Listener::bind(address, certificate).await?;
+        let address = axum::serve::Listener::local_addr(&listener)?;
+        let host = if address.port() == 443 { name.to_owned() } else { format!("{name}:{}", address.port()) };
+        let state = Shared { base: format!("https://{host}"), inner: Arc::default() };
+        let router = bad_answers::router(state.clone());
+        let server = tokio::spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self { address, host, state, server })
+    }
+
+    /// `host:port`, as it stands in a reference.
     pub fn host(&self) -> String {
-        self.address.to_string()
+        self.host.clone()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Puts an image into a repository, under the tag `1`.
@@ -118,6 +177,11 @@ impl Bad {
         let blobs = image.blobs.iter().map(|blob| (crate::image::digest(blob), blob.clone())).collect();
         let repository_state = Repository { fault, manifests, blobs, struck: 0 };
         self.state.lock().repositories.insert(repository.to_owned(), repository_state);
+    }
+
+    /// Answers requests before any repository does: for what no [`Fault`] is.
+    pub fn script(&self, script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) {
+        self.state.lock().script = Some(Arc::new(script));
     }
 
     /// Every request so far, oldest first.

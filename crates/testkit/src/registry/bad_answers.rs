@@ -12,7 +12,8 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
-use super::bad::{Fault, Repository, Seen, Shared};
+use super::bad::{Fault, Reply, Repository, Shared};
+use crate::seen::Seen;
 
 /// The token that the bad registry gives and takes.
 const TOKEN: &str = "a-token-of-the-test";
@@ -25,7 +26,12 @@ async fn answer(State(state): State<Shared>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let full = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     let (method, headers) = (request.method().to_string(), request.headers().clone());
-    state.lock().seen.push(Seen { method, path: full.clone(), headers: headers.clone() });
+    let seen = Seen { method, path: full.clone(), headers: headers.clone() };
+    state.lock().seen.push(seen.clone());
+    let script = state.lock().script.clone();
+    if let Some(reply) = script.and_then(|script| script(&seen)) {
+        return scripted(reply);
+    }
     if path == "/token" {
         return token(&state, &full, &headers);
     }
@@ -33,6 +39,12 @@ async fn answer(State(state): State<Shared>, request: Request) -> Response {
         Some(response) => response,
         None => std::future::pending().await,
     }
+}
+
+fn scripted(reply: Reply) -> Response {
+    let builder = Response::builder().status(reply.status);
+    let builder = reply.headers.iter().fold(builder, |builder, (name, value)| builder.header(name, value));
+    builder.body(Body::from(reply.body)).unwrap_or_default()
 }
 
 /// The answer, or `None` for a repository that gives none.
@@ -72,8 +84,8 @@ fn refused(state: &Shared, repository: &mut Repository, headers: &HeaderMap) -> 
             let has_token =
                 headers.get(AUTHORIZATION).is_some_and(|value| value == &format!("Bearer {TOKEN}"));
             let challenge = format!(
-                "Bearer realm=\"http://{}/token\",service=\"the test\",scope=\"repository:x:pull\"",
-                state.address
+                "Bearer realm=\"{}/token\",service=\"the test\",scope=\"repository:x:pull\"",
+                state.base
             );
             (!has_token).then(|| challenged(&challenge))
         }

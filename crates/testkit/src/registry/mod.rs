@@ -4,5 +4,6 @@ mod bad;
 mod bad_answers;
 mod good;
 
-pub use bad::{Bad, Fault, Seen};
+pub use crate::seen::Seen;
+pub use bad::{Bad, Fault, Reply};
 pub use good::Good;
