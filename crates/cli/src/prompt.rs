@@ -61,12 +61,12 @@ fn read_line(from: &mut impl Read) -> io::Result<String> {
 /// Echo and signals are off while it reads: a Ctrl-C that killed the process would leave the terminal mute. So
 /// that key, and the others that a terminal usually handles, are handled here. `None`: the person stopped.
 fn ask_hidden(terminal: &mut File, question: &str) -> io::Result<Option<String>> {
-    terminal.write_all(question.as_bytes())?;
     let before = termios::tcgetattr(&*terminal)?;
     let mut mute = before.clone();
     mute.local_flags.remove(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG);
+    // Before the question: what is typed or pasted on sight of it is neither shown nor lost.
     termios::tcsetattr(&*terminal, SetArg::TCSAFLUSH, &mute)?;
-    let typed = read_keys(terminal);
+    let typed = terminal.write_all(question.as_bytes()).and_then(|()| read_keys(terminal));
     restore(terminal, &before)?;
     terminal.write_all(b"\n")?;
     typed

@@ -4,10 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use client::{Client, Error, LogQuery, NoAnswer, PlainHttp, Server as Address, reach};
+use client::{Client, Error, LogQuery, NoAnswer, PlainHttp, Server as Address, Verify, reach};
 use serde_json::json;
 use support::Server;
-use wire::{Secret, TriggerDeployment};
+use wire::{CreateDockerRegistry, CredentialUser, Secret, TriggerDeployment};
 
 fn client(server: &str) -> Client {
     // Installed once a process; every further call is refused and harmless.
@@ -72,6 +72,38 @@ async fn a_refusal_keeps_the_servers_words() {
         (refusal.retry_after, refusal.available_platforms.as_slice()),
         (Some(7), ["linux/arm64".into()].as_slice())
     );
+}
+
+#[tokio::test]
+async fn a_login_is_tried_first_only_when_asked_and_its_token_is_in_no_error() {
+    let server = Server::start(|_| {
+        let data = json!({"code": "credential_rejected", "message": "make a new token"});
+        (422, "", json!({"message": "ghcr.io said no", "status": 422, "data": data}).to_string())
+    });
+    let body = CreateDockerRegistry { secret: "canary-token".into(), ..Default::default() };
+    for verify in [Verify::First, Verify::Later] {
+        let error = client(&server.url()).create_registry(&body, verify).await.unwrap_err();
+        assert!(!format!("{error:?} {error} {body:?}").contains("canary"), "{error:?}");
+    }
+    let requests = server.requests();
+    assert_eq!(requests[0].line, "POST /v3/docker-registries?verify=true");
+    assert_eq!(requests[1].line, "POST /v3/docker-registries");
+    assert!(requests.iter().all(|request| request.body.contains("canary-token")));
+}
+
+#[tokio::test]
+async fn a_credential_in_use_comes_with_its_applications() {
+    let server = Server::start(|_| {
+        let data =
+            json!({"code": "docker_registry_in_use", "applications": [{"id": "a", "display_name": "shop"}]});
+        (409, "", json!({"message": "in use", "status": 409, "data": data}).to_string())
+    });
+    let error = client(&server.url()).delete_registry("x", false).await.unwrap_err();
+    let shop = CredentialUser { id: "a".into(), display_name: "shop".into() };
+    assert_eq!(error.refusal().unwrap().applications, [shop]);
+    client(&server.url()).delete_registry("x", true).await.unwrap_err();
+    let lines: Vec<_> = server.requests().into_iter().map(|request| request.line).collect();
+    assert_eq!(lines, ["DELETE /v3/docker-registries/x", "DELETE /v3/docker-registries/x?force=true"]);
 }
 
 #[tokio::test]
