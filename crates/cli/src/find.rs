@@ -44,13 +44,16 @@ pub async fn credential(client: &Client, text: &str) -> Result<DockerRegistry, F
     }
 }
 
-/// How to call the credential of this id; one that was removed has its id only.
-pub async fn credential_name(client: &Client, id: &str) -> Result<String, Failure> {
+/// How to call the credential of this id, for a record. One that was removed has its id only, and so has one that
+/// the caller may not see.
+pub async fn credential_of(client: &Client, id: &Option<String>) -> Result<String, Failure> {
+    let Some(id) = id else { return Ok("none".to_owned()) };
     match client.registry(id).await {
         Ok(credential) => Ok(credential.name),
-        Err(error) if error.refusal().is_some_and(|refusal| refusal.status == 404) => {
-            Ok(format!("{id} (removed)"))
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => match error.refusal().map(|refusal| refusal.status) {
+            Some(404) => Ok(format!("{id} (removed)")),
+            Some(403) => Ok(id.clone()),
+            _ => Err(error.into()),
+        },
     }
 }

@@ -26,7 +26,8 @@ pub enum Registry {
     /// Quay (quay.io). User: NAMESPACE+ROBOT. Token: that of the robot account.
     Quay,
     /// Google Artifact Registry (--host LOCATION-docker.pkg.dev). User: _json_key. Token: key file of a service account.
-    GoogleArtifactRegistry,
+    #[value(name = "google-artifact-registry")]
+    GoogleArtifact,
     /// Any other (--host HOST[:PORT]).
     Custom,
 }
@@ -69,7 +70,7 @@ impl Registry {
             Registry::DigitalOcean => &DIGITAL_OCEAN,
             Registry::Azure => &AZURE,
             Registry::Quay => &QUAY,
-            Registry::GoogleArtifactRegistry => &GOOGLE,
+            Registry::GoogleArtifact => &GOOGLE,
             Registry::Custom => &CUSTOM,
         }
     }
@@ -87,7 +88,7 @@ impl Registry {
             RegistryKind::DigitalOcean => Registry::DigitalOcean,
             RegistryKind::Custom if host == "quay.io" => Registry::Quay,
             RegistryKind::Custom if host.ends_with(".azurecr.io") => Registry::Azure,
-            RegistryKind::Custom if host.ends_with("-docker.pkg.dev") => Registry::GoogleArtifactRegistry,
+            RegistryKind::Custom if host.ends_with("-docker.pkg.dev") => Registry::GoogleArtifact,
             RegistryKind::Custom => Registry::Custom,
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 
+use super::deployment;
 use super::harness::{Request, Server, User, application, ok, page, sent};
 
 const ID: &str = "5b0f6c1e-0a4f-4a53-8d0e-0c9e3f6d7a21";
@@ -188,7 +189,7 @@ fn a_name_is_given_once() {
 fn a_login_that_is_not_taken_is_told_with_its_cause() {
     for (status, code, words) in [
         (422, "credential_rejected", "GitHub Container Registry takes: "),
-        (422, "credential_scope_missing", "nothing was saved\n"),
+        (422, "credential_scope_missing", "scope read:packages"),
         (502, "registry_unreachable", "--no-verify saves"),
         (429, "rate_limited", "--no-verify saves"),
     ] {
@@ -341,7 +342,7 @@ fn a_credential_in_use_is_kept_unless_forced() {
     let ended = user.run(&["registries", "delete", "team", "--yes"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (1, ""));
     assert!(
-        ended.stderr.starts_with("error: team was not removed: 2 applications use it\nhint: "),
+        ended.stderr.starts_with("error: team was not removed: applications use it\nhint: "),
         "{}",
         ended.stderr
     );
@@ -432,6 +433,26 @@ fn an_application_names_its_credential() {
     assert!(shown.contains("\ncredential  team\n"), "{shown}");
     let shown = user.run(&["apps", "show", "web"]).stdout;
     assert!(shown.contains(&format!("\ncredential  {ID} (removed)\n")), "{shown}");
+}
+
+#[test]
+fn a_deployment_names_the_credential_it_was_made_with() {
+    let server = Server::start(|request: &Request| {
+        let (path, _) = request.line.split_once('?').unwrap_or((&request.line, ""));
+        let mut record = deployment("success", Value::Null);
+        record["docker_registry_credential_id"] = json!(ID);
+        match path {
+            "GET /v3/applications" => page(&[application("http://web.localhost:1/")]),
+            "GET /v3/applications/app-id/deployments/dep-id" => ok(record),
+            "GET /v3/applications/app-id/deployments" => page(&[deployment("success", Value::Null)]),
+            _ => ok(credential("team", "github", Some("ghcr.io"))),
+        }
+    });
+    let user = User::of(&server);
+    let shown = user.run(&["deployments", "show", "web", "dep-id"]).stdout;
+    assert!(shown.contains("\ncredential  team\n"), "{shown}");
+    let shown = user.run(&["deployments", "show", "web"]).stdout;
+    assert!(shown.contains("\ncredential  none\n"), "{shown}");
 }
 
 #[test]

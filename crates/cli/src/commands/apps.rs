@@ -81,10 +81,7 @@ async fn show(client: &Client, name: &str, output: &Output) -> Result<(), Failur
         return output.json(&application);
     }
     let process = find::web_process(client, &found.id).await?;
-    let credential = match &application.docker_registry_credential_id {
-        Some(id) => find::credential_name(client, id).await?,
-        None => "none".to_owned(),
-    };
+    let credential = find::credential_of(client, &application.docker_registry_credential_id).await?;
     let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
     output.record(&[
         ("name", application.name.clone()),

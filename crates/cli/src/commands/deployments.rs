@@ -100,6 +100,7 @@ async fn show(client: &Client, name: &str, id: Option<&str>, output: &Output) ->
     if output.json {
         return output.json(&deployment);
     }
+    let credential = find::credential_of(client, &deployment.docker_registry_credential_id).await?;
     let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
     output.record(&[
         ("id", deployment.id.clone()),
@@ -107,6 +108,7 @@ async fn show(client: &Client, name: &str, id: Option<&str>, output: &Output) ->
         ("step", deployment.progress.as_ref().map_or("-".to_owned(), |progress| progress.step.clone())),
         ("image", text(&deployment.docker_image_url)),
         ("digest", text(&deployment.docker_image_digest)),
+        ("credential", credential),
         ("trigger", text(&deployment.trigger)),
         ("created", deployment.created_at.clone()),
         ("started", text(&deployment.started_at)),

@@ -34,7 +34,9 @@ pub async fn run(client: &Client, args: &Args, output: &Output) -> Result<(), Fa
         Ok(message) if output.json => output.json(&message),
         Ok(message) => output.line(&message.message),
         Err(error) => match error.refusal() {
-            Some(refusal) if !refusal.applications.is_empty() => Err(in_use(name, &refusal.applications)),
+            Some(refusal) if refusal.code.as_deref() == Some("docker_registry_in_use") => {
+                Err(in_use(name, &refusal.applications))
+            }
             _ => Err(error.into()),
         },
     }
@@ -49,12 +51,9 @@ fn confirm(name: &str) -> Result<(), Failure> {
     }
 }
 
+/// `applications`: those that the caller may see; there may be more.
 fn in_use(name: &str, applications: &[CredentialUser]) -> Failure {
-    let count = match applications.len() {
-        1 => "1 application uses it".to_owned(),
-        count => format!("{count} applications use it"),
-    };
-    Failure::new(format!("{name} was not removed: {count}"))
+    Failure::new(format!("{name} was not removed: applications use it"))
         .hint(format!(
             "give them another one with `darsena deploy APP --credential OTHER`, or run `darsena registries delete \
              {} --force`: they keep running, and their next pull is anonymous",

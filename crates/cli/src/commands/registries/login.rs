@@ -83,13 +83,13 @@ pub fn not_saved(error: client::Error, registry: Registry) -> Failure {
     let takes = format!("{} takes: {}", facts.title, facts.token);
     let details = match code.as_deref() {
         Some(code @ ("credential_rejected" | "credential_scope_missing")) => {
-            vec![format!("cause: {code}"), takes, "nothing was saved".to_owned()]
+            vec![format!("cause: {code}"), takes]
         }
         Some(code)
             if code.starts_with("registry_") && code != "registry_host_required"
                 || code == "rate_limited" =>
         {
-            let way_out = "nothing was saved; --no-verify saves without asking the registry";
+            let way_out = "--no-verify saves without asking the registry";
             vec![format!("cause: {code}"), way_out.to_owned()]
         }
         _ => Vec::new(),
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(told(Registry::Ecr, None), Ok(None));
         for (registry, form) in [
             (Registry::Azure, "NAME.azurecr.io"),
-            (Registry::GoogleArtifactRegistry, "LOCATION-docker.pkg.dev"),
+            (Registry::GoogleArtifact, "LOCATION-docker.pkg.dev"),
             (Registry::Custom, "HOST[:PORT]"),
         ] {
             let words = told(registry, None).unwrap_err();
