@@ -33,6 +33,8 @@ impl Drivers {
     /// Makes sure that the application's queue is looked at.
     pub fn wake(&self, platform: &Platform, company: CompanyId, app: AppId) {
         let mut drivers = self.lock();
+        // One that broke must not hold up the application for ever.
+        drivers.retain(|_, driver| !driver.task.is_finished());
         let driver = drivers.entry(app).or_insert_with(|| {
             let wake = Arc::new(Notify::new());
             let running = Arc::new(Mutex::new(None));
@@ -116,7 +118,7 @@ impl Platform {
                     cancelled = true;
                     Event::CancelRequested
                 }
-                event = self.step(&deployment) => event,
+                event = self.step(&deployment, cancel) => event,
             };
             self.advance(&mut deployment, event).await;
         }

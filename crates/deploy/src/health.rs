@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use engine::{Exit, Status};
 use ingress::ThroughFailure;
 use model::deployment::Event;
-use model::{ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Probe, Release};
+use model::{ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Probe, ProbeKind, Release};
 
 use tokio::time::Instant;
 
@@ -19,6 +20,9 @@ const FIRST_PROBE_PAUSE: Duration = Duration::from_millis(5);
 /// How often one looks where a silent container listens, and how often in a row it must be on loopback alone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOPBACK_SEEN: u32 = 10;
+/// How long a request through the ingress is tried, and the pause between two tries.
+const PASS_LIMIT: Duration = Duration::from_secs(10);
+const PASS_AGAIN: Duration = Duration::from_millis(100);
 /// Longest time for the first answer through the ingress.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
@@ -26,11 +30,30 @@ impl Platform {
     /// Probes until the container is healthy, then lets one request through the ingress to it.
     pub(crate) async fn await_health(&self, deployment: &Deployment, address: SocketAddr) -> StepResult {
         let release = self.release(deployment, Phase::Health).await?;
+        let address = self.still_there(deployment, &release, address).await?;
         self.until_healthy(deployment.id, &release, address).await?;
         let status = self.pass_one_request(deployment, &release, address).await?;
         self.note(deployment, &format!("Healthy; it answered a request through the ingress with {status}"))
             .await;
         Ok(Event::Healthy)
+    }
+
+    /// The container's address; after a restart of the machine it is made and started again first.
+    async fn still_there(
+        &self,
+        deployment: &Deployment,
+        release: &Release,
+        address: SocketAddr,
+    ) -> Result<SocketAddr, Failure> {
+        match self.engine().status(&ContainerId::of(deployment.id)).await {
+            Ok(Status::Running { address }) => Ok(address),
+            Ok(Status::Absent | Status::Created) => {
+                self.make_container(deployment.id, release).await?;
+                self.start_container(deployment.id, release).await
+            }
+            // Its end is told where it is waited for.
+            Ok(Status::Exited(_)) | Err(_) => Ok(address),
+        }
     }
 
     /// Waits for a healthy answer, the end of the container, or the deadline, whichever comes first.
@@ -93,7 +116,8 @@ impl Platform {
     }
 
     /// "Deployed" is only said of what has answered through the ingress; before the switch a secret token is
-    /// the way to the new container.
+    /// the way to the new container. An ingress that was just started again has forgotten the token, and an
+    /// application may drop its first connections, so it is tried for some seconds.
     async fn pass_one_request(
         &self,
         deployment: &Deployment,
@@ -101,41 +125,52 @@ impl Platform {
         address: SocketAddr,
     ) -> Result<u16, Failure> {
         let id = ContainerId::of(deployment.id);
-        let name = self.app_name(release).await;
-        let path = match &release.probe.kind {
-            model::ProbeKind::Http { path, .. } => path.clone(),
-            model::ProbeKind::Tcp => "/".to_owned(),
-        };
-        let token = self.candidate_token();
-        let routed = self.routes().add_candidate(&token, deployment.id, address).await;
-        routed.map_err(|error| {
-            explain::internal(Phase::Route, "Telling the ingress about the container", &error)
-        })?;
-        let host = format!("{name}.{}", self.settings().domain);
-        let answer = tokio::select! {
-            answer = self.ingress().request_through(&host, Some(&token), &path, ANSWER_LIMIT) => answer.map_err(Some),
-            exit = self.engine().wait(&id) => match exit {
-                Ok(exit) => return Err(self.ended(Phase::Health, &id, release, &exit).await),
-                Err(_) => Err(None),
-            },
-        };
-        if let Err(error) = self.routes().remove_candidate(&token).await {
-            tracing::warn!(%error, "a candidate route could not be withdrawn; the next publication does it");
-        }
-        match answer {
-            Ok(status) => Ok(status),
-            Err(why) => Err(self.not_through(&id, &name, release.port, why.as_ref()).await),
+        let candidate = Candidate { platform: self.clone(), token: self.candidate_token() };
+        let ends = Instant::now() + PASS_LIMIT;
+        let mut why;
+        loop {
+            match self.ask_candidate(&candidate.token, deployment.id, release, address).await {
+                Asked::Answered(status) => return Ok(status),
+                Asked::Ended(exit) => return Err(self.ended(Phase::Health, &id, release, &exit).await),
+                Asked::Not(words) => why = words,
+            }
+            if Instant::now() > ends {
+                return Err(self.not_through(&id, release, &why).await);
+            }
+            tokio::time::sleep(PASS_AGAIN).await;
         }
     }
 
-    async fn not_through(
+    async fn ask_candidate(
         &self,
-        id: &ContainerId,
-        name: &str,
-        port: u16,
-        why: Option<&ThroughFailure>,
-    ) -> Failure {
-        let why = why.map_or_else(|| "the container went away".to_owned(), ToString::to_string);
+        token: &str,
+        deployment: DeploymentId,
+        release: &Release,
+        address: SocketAddr,
+    ) -> Asked {
+        let id = ContainerId::of(deployment);
+        if let Err(error) = self.routes().add_candidate(token, deployment, address).await {
+            return Asked::Not(ThroughFailure::NoIngress(error.to_string()));
+        }
+        let path = match &release.probe.kind {
+            ProbeKind::Http { path, .. } => path.as_str(),
+            ProbeKind::Tcp => "/",
+        };
+        let host = format!("{}.{}", self.app_name(release).await, self.settings().domain);
+        tokio::select! {
+            answer = self.ingress().request_through(&host, Some(token), path, ANSWER_LIMIT) => match answer {
+                Ok(status) => Asked::Answered(status),
+                Err(why) => Asked::Not(why),
+            },
+            Ok(exit) = self.engine().wait(&id) => Asked::Ended(exit),
+        }
+    }
+
+    async fn not_through(&self, id: &ContainerId, release: &Release, why: &ThroughFailure) -> Failure {
+        if let ThroughFailure::NoIngress(_) = why {
+            return explain::internal(Phase::Route, "Asking through the ingress", why);
+        }
+        let (name, port) = (self.app_name(release).await, release.port);
         Failure {
             during: Phase::Health,
             code: FailureCode::ProbeFailed,
@@ -146,5 +181,29 @@ impl Platform {
             exit_code: None,
             log_tail: container::log_tail(self.engine(), id).await,
         }
+    }
+}
+
+/// What came of one request to a container that does not serve yet.
+enum Asked {
+    Answered(u16),
+    Ended(Exit),
+    Not(ThroughFailure),
+}
+
+/// The secret way to a container that does not serve yet. It is closed when the check ends, however it ends.
+struct Candidate {
+    platform: Platform,
+    token: String,
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        let (platform, token) = (self.platform.clone(), std::mem::take(&mut self.token));
+        tokio::spawn(async move {
+            if let Err(error) = platform.routes().remove_candidate(&token).await {
+                tracing::warn!(%error, "the ingress was not told that a check is over; the next table tells it");
+            }
+        });
     }
 }

@@ -1,7 +1,8 @@
 //! Keeps the container of the serving release running: a crash restarts it, with growing pauses, for ever.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::Status;
@@ -24,27 +25,36 @@ pub struct Keepers {
 }
 
 impl Keepers {
-    /// Keeps this deployment's container from now on, and no other of the application.
-    pub fn set(&self, platform: &Platform, app: &App, deployment: Option<DeploymentId>) {
-        let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
-        if deployment.is_some() && keepers.get(&app.id).map(|(kept, _)| *kept) == deployment {
-            return;
-        }
-        if let Some((_, task)) = keepers.remove(&app.id) {
+    /// Keeps this deployment's container from now on, and no other of the application. When it returns, the
+    /// keeper before has said its last word.
+    pub async fn set(&self, platform: &Platform, app: &App, deployment: Option<DeploymentId>) {
+        let before = {
+            let mut keepers = self.lock();
+            if deployment.is_some() && keepers.get(&app.id).map(|(kept, _)| *kept) == deployment {
+                return;
+            }
+            keepers.remove(&app.id)
+        };
+        if let Some((_, task)) = before {
             task.abort();
+            // An aborted task gives an error, which is what was asked for.
+            let _ = task.await;
         }
         if let Some(deployment) = deployment {
             let task = tokio::spawn(keep(platform.clone(), app.clone(), deployment));
-            keepers.insert(app.id, (deployment, task));
+            self.lock().insert(app.id, (deployment, task));
         }
     }
 
     /// Ends all keepers; the containers go on.
     pub fn end_all(&self) {
-        let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, (_, task)) in keepers.drain() {
+        for (_, (_, task)) in self.lock().drain() {
             task.abort();
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AppId, (DeploymentId, JoinHandle<()>)>> {
+        self.keepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,26 +85,54 @@ async fn keep(platform: Platform, app: App, deployment: DeploymentId) {
 }
 
 impl Platform {
-    /// Makes sure that the container runs and is routed. One that runs already is left alone.
+    /// Makes sure that the container runs, answers and is routed. One that is routed already is left alone.
     async fn bring_up(&self, app: &App, deployment: DeploymentId) -> Result<(), Failure> {
         let internal = |error: &dyn std::error::Error| {
             explain::internal(Phase::Start, "Bringing up the container", error)
         };
         let id = ContainerId::of(deployment);
-        let status = self.engine().status(&id).await.map_err(|error| internal(&error))?;
-        if let Status::Running { address } = status {
-            self.publish_until_known(&app.name, deployment, address).await;
-            return Ok(());
-        }
+        let address = match self.engine().status(&id).await.map_err(|error| internal(&error))? {
+            Status::Running { address } if self.routes().leads_to(&app.name, deployment, address).await => {
+                return Ok(());
+            }
+            Status::Running { address } => Some(address),
+            Status::Absent | Status::Created | Status::Exited(_) => None,
+        };
         let release = self.serving_release(app, deployment).await.map_err(|error| internal(&error))?;
-        if let Err(error) = self.routes().starting(&app.name, deployment).await {
-            tracing::warn!(app = %app.name, %error, "the ingress does not know that the application starts");
+        // Its old address may be another container's in a moment.
+        self.close_until_known(&app.name, deployment).await;
+        match self.prove(deployment, &release, address).await {
+            Ok(address) => {
+                self.publish_until_known(&app.name, deployment, address).await;
+                Ok(())
+            }
+            Err(failure) => {
+                // What hangs must not be taken for what runs. Its log stays until the next one is made.
+                if let Err(error) = self.engine().stop(&id, self.settings().stop_grace).await {
+                    tracing::error!(container = %id, %error, "a container that does not answer was not stopped");
+                    self.retire_container(deployment).await;
+                }
+                Err(failure)
+            }
         }
-        self.make_container(deployment, &release).await?;
-        let address = self.start_container(deployment, &release).await?;
-        self.until_healthy(deployment, &release, address).await?;
-        self.publish_until_known(&app.name, deployment, address).await;
-        Ok(())
+    }
+
+    /// Starts the container unless it runs, and waits until it is healthy.
+    async fn prove(
+        &self,
+        deployment: DeploymentId,
+        release: &Release,
+        running: Option<SocketAddr>,
+    ) -> Result<SocketAddr, Failure> {
+        let address = match running {
+            Some(address) => address,
+            None => {
+                self.make_container(deployment, release).await?;
+                self.start_container(deployment, release).await?
+            }
+        };
+        self.until_healthy(deployment, release, address).await?;
+        Ok(address)
     }
 
     async fn serving_release(

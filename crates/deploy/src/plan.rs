@@ -71,6 +71,9 @@ pub fn probe(process: &Process) -> Probe {
     read_probe(&sent)
 }
 
+/// Longest time that a probe may wait, in milliseconds: an application's queue must not stand still for ever.
+const LONGEST_WAIT_MS: u64 = 3_600_000;
+
 fn read_probe(sent: &serde_json::Value) -> Probe {
     let seconds = |name: &str| sent.get(name).and_then(serde_json::Value::as_u64);
     let mut probe = Probe::DEFAULT;
@@ -80,14 +83,15 @@ fn read_probe(sent: &serde_json::Value) -> Probe {
         probe.kind = ProbeKind::Http { path, host: text("host") };
     }
     if let Some(delay) = seconds("initialDelaySeconds") {
-        probe.initial_delay_ms = delay * 1000;
-        probe.deadline_ms = Probe::DEFAULT.deadline_ms + delay * 1000;
+        probe.initial_delay_ms = delay.saturating_mul(1000).min(LONGEST_WAIT_MS);
+        probe.deadline_ms = Probe::DEFAULT.deadline_ms + probe.initial_delay_ms;
     }
     if let Some(timeout) = seconds("timeoutSeconds") {
-        probe.timeout_ms = timeout * 1000;
+        probe.timeout_ms = timeout.saturating_mul(1000).min(LONGEST_WAIT_MS);
     }
     if let (Some(period), Some(failures)) = (seconds("periodSeconds"), seconds("failureThreshold")) {
-        probe.deadline_ms = probe.deadline_ms.max(probe.initial_delay_ms + period * failures * 1000);
+        let patience = period.saturating_mul(failures).saturating_mul(1000).min(LONGEST_WAIT_MS);
+        probe.deadline_ms = probe.deadline_ms.max(probe.initial_delay_ms + patience);
     }
     probe
 }
@@ -186,5 +190,10 @@ mod tests {
         let read = probe(&Process { readiness_probe: Some(sent.into()), ..process() });
         assert_eq!(read.kind, ProbeKind::Http { path: "/up".into(), host: None });
         assert_eq!((read.initial_delay_ms, read.timeout_ms, read.deadline_ms), (5_000, 2_000, 65_000));
+
+        let endless =
+            format!(r#"{{"initialDelaySeconds":{0},"periodSeconds":{0},"failureThreshold":{0}}}"#, u64::MAX);
+        let bounded = probe(&Process { readiness_probe: Some(endless), ..process() });
+        assert_eq!(bounded.deadline_ms, 2 * LONGEST_WAIT_MS);
     }
 }

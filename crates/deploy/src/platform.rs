@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::{Engine, LogQuery};
@@ -15,7 +15,7 @@ use model::{
     Trigger,
 };
 use store::{Store, StoreError};
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinHandle;
 
 use crate::driver::Drivers;
@@ -72,6 +72,7 @@ struct Inner {
     routes: Routes,
     drivers: Drivers,
     keepers: Keepers,
+    turns: Mutex<HashMap<AppId, Arc<tokio::sync::Mutex<()>>>>,
     progress: Mutex<HashMap<DeploymentId, Progress>>,
     /// Read while images are resolved and pulled, written by the sweep.
     images_lock: Arc<RwLock<()>>,
@@ -110,6 +111,7 @@ impl Platform {
             routes,
             drivers: Drivers::default(),
             keepers: Keepers::default(),
+            turns: Mutex::default(),
             progress: Mutex::default(),
             images_lock: Arc::default(),
             watches: Mutex::default(),
@@ -209,11 +211,23 @@ impl Platform {
         }
     }
 
-    /// Stops the application's container and keeps everything else. Doing it twice is fine.
+    /// Stops the application's container and keeps everything else; a deployment that has not switched yet is
+    /// cancelled. Doing it twice is fine.
     pub async fn suspend(&self, company: CompanyId, app: AppId) -> Result<(), DeployError> {
+        if let Some(under_way) =
+            self.inner.store.company(company).next_unfinished(app).await.map_err(from_store)?
+        {
+            match self.cancel(company, app, under_way.id).await {
+                Ok(()) | Err(DeployError::AlreadyServing | DeployError::Finished) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let _turn = self.turn(app).await;
         let record = self.set_suspended(company, app, true).await?;
         self.keep(&record, None).await;
-        self.inner.routes.suspend(&record.name).await?;
+        if let Err(error) = self.inner.routes.suspend(&record.name).await {
+            tracing::error!(app = %record.name, %error, "the ingress does not know that it is suspended");
+        }
         if let Some(serving) = record.serving {
             self.retire_container(serving).await;
         }
@@ -222,24 +236,28 @@ impl Platform {
 
     /// Starts a suspended application again, in the background. Doing it twice is fine.
     pub async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), DeployError> {
+        let _turn = self.turn(app).await;
         let record = self.set_suspended(company, app, false).await?;
         match record.serving {
             Some(serving) => self.keep(&record, Some(serving)).await,
-            None => self.inner.routes.remove(&record.name).await?,
+            None => self.forget_route(&record).await,
         }
         Ok(())
     }
 
     /// Removes the application with everything it has; refused while a deployment runs.
     pub async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), DeployError> {
+        let turn = self.turn(app).await;
         let record = self.app(company, app).await?;
         self.inner.store.company(company).delete_app(app).await.map_err(from_store)?;
         self.inner.drivers.end(app);
         self.keep(&record, None).await;
-        self.inner.routes.remove(&record.name).await?;
+        self.forget_route(&record).await;
         if let Some(serving) = record.serving {
             self.retire_container(serving).await;
         }
+        drop(turn);
+        self.turn_table().remove(&app);
         self.sweep_images();
         Ok(())
     }
@@ -310,6 +328,13 @@ impl Platform {
         Ok(deployment)
     }
 
+    /// The application is gone or has nothing to show. A table that does not arrive now goes with the next one.
+    async fn forget_route(&self, app: &App) {
+        if let Err(error) = self.inner.routes.remove(&app.name).await {
+            tracing::error!(app = %app.name, %error, "the ingress was not told to forget its route");
+        }
+    }
+
     async fn set_suspended(
         &self,
         company: CompanyId,
@@ -365,7 +390,17 @@ impl Platform {
     }
 
     pub(crate) async fn keep(&self, app: &App, deployment: Option<DeploymentId>) {
-        self.inner.keepers.set(self, app, deployment);
+        self.inner.keepers.set(self, app, deployment).await;
+    }
+
+    /// One at a time for each application: switching, suspending, activating, removing.
+    pub(crate) async fn turn(&self, app: AppId) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(self.turn_table().entry(app).or_default());
+        turn.lock_owned().await
+    }
+
+    fn turn_table(&self) -> MutexGuard<'_, HashMap<AppId, Arc<tokio::sync::Mutex<()>>>> {
+        self.inner.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Held while images are read or fetched: the sweep stays away.
@@ -386,7 +421,7 @@ impl Platform {
         self.progress_table().remove(&deployment);
     }
 
-    fn progress_table(&self) -> std::sync::MutexGuard<'_, HashMap<DeploymentId, Progress>> {
+    fn progress_table(&self) -> MutexGuard<'_, HashMap<DeploymentId, Progress>> {
         self.inner.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,7 +1,7 @@
 //! Asking registries: every question of a deployment or an inspection goes through here, with the login that was
 //! chosen for it and no other. Callers keep the sweep away until what they got is written down.
 
-use image::{ImageError, Login, Progress, Resolved};
+use image::{ImageError, LayerState, Login, Progress, Resolved};
 use model::image::{Reference, RootFs};
 use model::{CompanyId, CredentialId, Failure, Phase, Release};
 
@@ -58,19 +58,35 @@ impl Platform {
         self.told(company, chosen.as_ref(), reference, resolved).await
     }
 
-    /// A release's layers in place. Layers that are here need no login, so a credential that is gone is no reason
-    /// to refuse an old release.
+    /// A release's layers in place. Layers that are here need no login and ask no registry, so a credential that
+    /// is gone is no reason to refuse an old release.
     pub(crate) async fn fetch_layers(
         &self,
         release: &Release,
         reference: &Reference,
         progress: &Progress,
     ) -> Result<RootFs, PullError> {
-        let chosen = self.login_for(release.company, release.credential, reference).await.unwrap_or(None);
+        let chosen = match self.login_for(release.company, release.credential, reference).await {
+            Ok(chosen) => chosen,
+            Err(error) => return self.layers_here(release, error),
+        };
         let login = login(chosen.as_ref());
         let fetched =
             self.images().fetch(&release.manifest, reference, login, release.company, progress).await;
+        if fetched.is_ok() && !progress.snapshot().iter().any(|layer| layer.state == LayerState::Done) {
+            // Nobody was asked, so nothing was learnt about the credential.
+            return fetched.map_err(PullError::plain);
+        }
         self.told(release.company, chosen.as_ref(), reference, fetched).await
+    }
+
+    /// The release's layers without any registry, or else why there is no login for it.
+    fn layers_here(&self, release: &Release, error: LoginError) -> Result<RootFs, PullError> {
+        match self.images().rootfs(&release.manifest) {
+            Ok(Some(rootfs)) => Ok(rootfs),
+            Ok(None) => Err(PullError::Login(error)),
+            Err(error) => Err(PullError::plain(error)),
+        }
     }
 
     /// Learns from the outcome about the credential, and adds to a refusal what would help.

@@ -2,45 +2,73 @@
 
 use std::collections::BTreeSet;
 
-use model::ContainerId;
+use engine::Status;
+use model::deployment::State;
+use model::{ContainerId, Deployment};
 use store::StoreError;
 
 use crate::platform::Platform;
+use crate::routes::Adopted;
 
 impl Platform {
     /// Adopts, carries on, cleans up. Safe to call at every start.
     ///
-    /// 1. Every application that serves gets its keeper back, which finds the container running and routes it,
-    ///    or starts it again from local layers.
-    /// 2. Every deployment that was under way goes on from its saved state.
-    /// 3. Containers of neither are removed.
+    /// 1. The routes are set right once: containers that run are routed, every other application is closed.
+    /// 2. Every application that serves gets its keeper back, which leaves a running container alone, or starts
+    ///    it again from local layers.
+    /// 3. Every deployment that was under way goes on from its saved state.
+    /// 4. Containers of neither are removed, in the background.
     pub async fn recover(&self) -> Result<(), StoreError> {
         let serving = self.store().instance().serving().await?;
         let unfinished = self.store().instance().unfinished().await?;
+        tracing::info!(serving = serving.len(), under_way = unfinished.len(), "picking up");
 
-        if let Err(error) = self.routes().adopt(serving.iter().map(|(app, ..)| &app.name)).await {
-            tracing::error!(%error, "the routes in force are not known; each application is routed anew");
-        }
-        let mut wanted = BTreeSet::new();
+        let mut adopted = Vec::new();
+        let mut wanted: BTreeSet<ContainerId> = unfinished.iter().flat_map(containers_of).collect();
         for (app, deployment, _) in &serving {
-            if app.is_suspended {
-                if let Err(error) = self.routes().suspend(&app.name).await {
-                    tracing::warn!(app = %app.name, %error, "the ingress does not know that it is suspended");
-                }
-                continue;
+            let container = ContainerId::of(deployment.id);
+            let address = match self.engine().status(&container).await {
+                Ok(Status::Running { address }) => Some(address),
+                _ => None,
+            };
+            adopted.push(Adopted {
+                name: app.name.clone(),
+                deployment: deployment.id,
+                is_suspended: app.is_suspended,
+                address,
+            });
+            if !app.is_suspended {
+                wanted.insert(container);
             }
-            wanted.insert(ContainerId::of(deployment.id));
+        }
+        if let Err(error) = self.routes().adopt(adopted).await {
+            tracing::error!(%error, "the ingress did not take the routes; each application is routed anew");
+        }
+        // Listed before anything new is made, so that no new container is taken for a stray one.
+        let strays = self.stray_containers(&wanted).await;
+        for (app, deployment, _) in serving.iter().filter(|(app, ..)| !app.is_suspended) {
             self.keep(app, Some(deployment.id)).await;
         }
         for deployment in &unfinished {
-            wanted.insert(ContainerId::of(deployment.id));
-        }
-        tracing::info!(serving = serving.len(), under_way = unfinished.len(), "picking up");
-        self.remove_stray_containers(&wanted).await;
-        for deployment in &unfinished {
             self.wake_driver(deployment.company, deployment.app);
         }
-        self.sweep_images();
+        let platform = self.clone();
+        tokio::spawn(async move {
+            for stray in strays {
+                tracing::info!(container = %stray, "removing the container of no release");
+                platform.retire_container(stray).await;
+            }
+            platform.sweep_images();
+        });
         Ok(())
     }
+}
+
+/// The containers that a deployment under way still needs: its own, and while it drains also the old one.
+fn containers_of(deployment: &Deployment) -> Vec<ContainerId> {
+    let old = match deployment.state {
+        State::Draining { old } => old,
+        _ => None,
+    };
+    std::iter::once(deployment.id).chain(old).map(ContainerId::of).collect()
 }

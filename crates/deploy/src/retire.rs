@@ -18,12 +18,11 @@ impl Platform {
         let id = ContainerId::of(deployment);
         let grace = self.settings().stop_grace;
         for attempt in 1..=REMOVE_TRIES {
-            let stopped = self.engine().stop(&id, grace).await;
-            let removed = match stopped {
-                Ok(()) => self.engine().remove(&id).await,
-                Err(error) => Err(error),
-            };
-            match removed {
+            if let Err(error) = self.engine().stop(&id, grace).await {
+                // Removing ends it as well, only less politely.
+                tracing::warn!(container = %id, %error, "a container did not stop when asked");
+            }
+            match self.engine().remove(&id).await {
                 Ok(()) => return,
                 Err(error) if attempt == REMOVE_TRIES => {
                     tracing::error!(container = %id, %error, "a container could not be removed");
@@ -33,17 +32,15 @@ impl Platform {
         }
     }
 
-    /// Removes every container that belongs to no deployment of `wanted`.
-    pub(crate) async fn remove_stray_containers(&self, wanted: &BTreeSet<ContainerId>) {
-        let known = match self.engine().list().await {
-            Ok(known) => known,
-            Err(error) => return tracing::error!(%error, "containers cannot be listed"),
-        };
-        for stray in known.iter().filter(|id| !wanted.contains(id)) {
-            tracing::info!(container = %stray, "removing a container that no release needs");
-            match stray.deployment() {
-                Some(deployment) => self.retire_container(deployment).await,
-                None => tracing::warn!(container = %stray, "it has no deployment's name and is left alone"),
+    /// The deployments of containers that nobody of `wanted` is.
+    pub(crate) async fn stray_containers(&self, wanted: &BTreeSet<ContainerId>) -> Vec<DeploymentId> {
+        match self.engine().list().await {
+            Ok(known) => {
+                known.iter().filter(|id| !wanted.contains(id)).filter_map(ContainerId::deployment).collect()
+            }
+            Err(error) => {
+                tracing::error!(%error, "containers cannot be listed");
+                Vec::new()
             }
         }
     }

@@ -1,12 +1,36 @@
 //! The route table as the control plane holds it, and its way to the ingress.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ingress::{Backend, Client, IngressError, Route, RouteState, RouteTable};
 use model::{AppName, DeploymentId};
 use tokio::sync::Mutex;
+
+/// An application that serves, as it is found at a start.
+pub struct Adopted {
+    pub name: AppName,
+    pub deployment: DeploymentId,
+    pub is_suspended: bool,
+    /// Where its container runs; `None` when it does not.
+    pub address: Option<SocketAddr>,
+}
+
+/// The route of an application at a start. A container that an earlier control plane was still bringing up has
+/// proved nothing yet, so its route stays closed until its keeper has asked it.
+fn adopted_route(app: &Adopted, served: Option<&Route>) -> Route {
+    let deployment = app.deployment.to_string();
+    let unproved =
+        served.is_some_and(|route| route.state == RouteState::Starting && route.deployment == deployment);
+    let (state, backends) = match app.address {
+        _ if app.is_suspended => (RouteState::Suspended, Vec::new()),
+        Some(address) if !unproved => {
+            (RouteState::Serving, vec![Backend { address, id: deployment.clone() }])
+        }
+        _ => (RouteState::Starting, Vec::new()),
+    };
+    Route { app: app.name.to_string(), deployment, backends, state }
+}
 
 /// What the ingress shall know. Each change is published as a whole table, so the ingress never holds half of
 /// one, and publishing again repairs whatever it missed.
@@ -22,14 +46,29 @@ impl Routes {
         Self { client, domain, table: Mutex::default() }
     }
 
-    /// Begins with the table that the ingress serves now, less the hosts of applications that are gone: what
-    /// an earlier control plane routed keeps its route until its container is looked at.
-    pub async fn adopt(&self, apps: impl Iterator<Item = &AppName>) -> Result<(), IngressError> {
-        let hosts: BTreeSet<_> = apps.map(|app| self.host(app)).collect();
-        let mut served = self.client.routes().await?;
-        served.routes.retain(|host, _| hosts.contains(host));
-        *self.table.lock().await = served;
-        self.publish().await
+    /// Begins with a whole table for the applications that serve, published once before any container is made:
+    /// addresses are dealt anew after a restart of the machine, and a route of yesterday must lead nobody to
+    /// another application's container.
+    pub async fn adopt(&self, apps: Vec<Adopted>) -> Result<(), IngressError> {
+        let served = self.client.routes().await?;
+        let mut table = self.table.lock().await;
+        table.version = served.version + 1;
+        table.routes = apps
+            .into_iter()
+            .map(|app| {
+                let host = self.host(&app.name);
+                let route = adopted_route(&app, served.routes.get(&host));
+                (host, route)
+            })
+            .collect();
+        self.client.publish(&table).await
+    }
+
+    /// Whether the application's requests go to this container.
+    pub async fn leads_to(&self, app: &AppName, deployment: DeploymentId, address: SocketAddr) -> bool {
+        let table = self.table.lock().await;
+        let backend = Backend { address, id: deployment.to_string() };
+        table.routes.get(&self.host(app)).is_some_and(|route| route.backends.contains(&backend))
     }
 
     /// The host that an application is reached at.
@@ -105,5 +144,34 @@ impl Routes {
             table.version += 1;
         }
         self.client.publish(&table).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(is_suspended: bool, address: Option<&str>) -> Adopted {
+        Adopted {
+            name: AppName::parse("shop").unwrap(),
+            deployment: DeploymentId::new(),
+            is_suspended,
+            address: address.map(|address| address.parse().unwrap()),
+        }
+    }
+
+    #[test]
+    fn at_a_start_only_what_runs_and_was_proved_is_routed() {
+        let address = Some("10.224.0.2:80");
+        let running = app(false, address);
+        assert_eq!(adopted_route(&running, None).state, RouteState::Serving);
+        assert_eq!(adopted_route(&app(false, None), None).state, RouteState::Starting);
+        assert_eq!(adopted_route(&app(true, address), None).state, RouteState::Suspended);
+
+        let starting =
+            Route { state: RouteState::Starting, backends: Vec::new(), ..adopted_route(&running, None) };
+        assert_eq!(adopted_route(&running, Some(&starting)).state, RouteState::Starting);
+        let of_the_old_release = Route { deployment: "another".into(), ..starting };
+        assert_eq!(adopted_route(&running, Some(&of_the_old_release)).state, RouteState::Serving);
     }
 }

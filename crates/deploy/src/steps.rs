@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use engine::Status;
 use image::Progress;
 use model::deployment::{Event, Work};
 use model::image::Reference;
@@ -11,6 +12,7 @@ use model::{
 };
 use store::StoreError;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::explain::{self, Ended};
 use crate::platform::Platform;
@@ -28,7 +30,7 @@ pub(crate) type StepResult = Result<Event, Failure>;
 
 impl Platform {
     /// Does the work of the deployment's state.
-    pub(crate) async fn step(&self, deployment: &Deployment) -> Event {
+    pub(crate) async fn step(&self, deployment: &Deployment, cancel: &CancellationToken) -> Event {
         let phase = deployment.state.phase();
         let result = match deployment.state.work() {
             Work::Nothing => Ok(Event::Begun { release_known: deployment.release.is_some() }),
@@ -43,7 +45,7 @@ impl Platform {
                 within(ENGINE_LIMIT, phase, "Starting the container", self.launch(deployment)).await
             }
             Work::AwaitHealth(address) => self.await_health(deployment, address).await,
-            Work::SwitchTraffic(address) => self.switch(deployment, address).await,
+            Work::SwitchTraffic(_) => self.switch(deployment, cancel).await,
             Work::Drain(old) => self.drain(deployment, old).await,
             Work::DestroyContainer => self.destroy(deployment).await,
         };
@@ -114,34 +116,53 @@ impl Platform {
 
     async fn launch(&self, deployment: &Deployment) -> StepResult {
         let release = self.release(deployment, Phase::Start).await?;
+        // Whole already, unless the machine was restarted between the two steps.
+        self.make_container(deployment.id, &release).await?;
         let address = self.start_container(deployment.id, &release).await?;
         self.note(deployment, &format!("Started; waiting until it answers on port {}", address.port())).await;
         Ok(Event::Started { address })
     }
 
     /// The switch is the transaction; publishing follows it and is repeated until the ingress has it.
-    async fn switch(&self, deployment: &Deployment, address: SocketAddr) -> StepResult {
+    ///
+    /// Suspending and removing an application take turns with it, so that none undoes half of another.
+    async fn switch(&self, deployment: &Deployment, cancel: &CancellationToken) -> StepResult {
+        let phase = Phase::Route;
         let company = self.store().company(deployment.company);
-        let old = company.switch(deployment.id).await.map_err(|error| store_failure(Phase::Route, &error))?;
-        let app = company.app(deployment.app).await.map_err(|error| store_failure(Phase::Route, &error))?;
+        let _turn = self.turn(deployment.app).await;
+        if cancel.is_cancelled() {
+            return Err(cancelled_before_the_switch());
+        }
+        // Everything that can fail comes before the transaction.
+        let app = company.app(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
+        let address = self.running_at(deployment.id).await?;
+        let old = company.switch(deployment.id).await.map_err(|error| store_failure(phase, &error))?;
+
         self.publish_until_known(&app.name, deployment.id, address).await;
         self.keep(&app, Some(deployment.id)).await;
         self.note(deployment, "Switched: new requests go to this release").await;
         Ok(Event::Switched { old })
     }
 
+    /// Where the container runs; a failure when it does not.
+    async fn running_at(&self, deployment: DeploymentId) -> Result<SocketAddr, Failure> {
+        match self.engine().status(&ContainerId::of(deployment)).await {
+            Ok(Status::Running { address }) => Ok(address),
+            Ok(_) => Err(gone_before_the_switch()),
+            Err(error) => Err(explain::internal(Phase::Route, "Looking at the container", &error)),
+        }
+    }
+
     /// Old requests end, then the old container does. It cannot fail: every wait has an end, and what could not
-    /// be removed is left to the next sweep of containers.
+    /// be removed is removed by the next start.
     async fn drain(&self, deployment: &Deployment, old: Option<DeploymentId>) -> StepResult {
+        self.settle(deployment).await;
         if let Some(old) = old.filter(|old| *old != deployment.id) {
             let limit = self.settings().drain_timeout;
             match self.ingress().drain(&old.to_string(), limit).await {
                 Ok(drained) if drained.left > 0 => {
-                    self.note(
-                        deployment,
-                        &format!("{} old requests were cut after {} s", drained.left, limit.as_secs()),
-                    )
-                    .await;
+                    let words = format!("{} old requests were cut after {} s", drained.left, limit.as_secs());
+                    self.note(deployment, &words).await;
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "the old release could not be drained"),
@@ -150,6 +171,21 @@ impl Platform {
             self.note(deployment, "The old release is stopped").await;
         }
         Ok(Event::Drained)
+    }
+
+    /// After a restart in the middle of a switch: the routes may still lead to the old container, which must not
+    /// be drained then.
+    async fn settle(&self, deployment: &Deployment) {
+        let _turn = self.turn(deployment.app).await;
+        let app = self.store().company(deployment.company).app(deployment.app).await;
+        let Ok(app) = app else { return };
+        if app.is_suspended || app.serving != Some(deployment.id) {
+            return;
+        }
+        if let Ok(address) = self.running_at(deployment.id).await {
+            self.publish_until_known(&app.name, deployment.id, address).await;
+        }
+        self.keep(&app, Some(deployment.id)).await;
     }
 
     async fn destroy(&self, deployment: &Deployment) -> StepResult {
@@ -302,6 +338,16 @@ fn no_command(reference: &Reference) -> Failure {
         format!("{reference} names no program to start: it has neither an entry point nor a command.");
     let hint = "Give the web process a start command, or build the image with ENTRYPOINT or CMD.";
     Failure::new(Phase::Resolve, FailureCode::CommandNotFound, message, Some(hint))
+}
+
+fn cancelled_before_the_switch() -> Failure {
+    let message = "The deployment was cancelled before it was switched to.";
+    Failure::new(Phase::Route, FailureCode::Cancelled, message, None)
+}
+
+fn gone_before_the_switch() -> Failure {
+    let message = "The new container ended between its last check and the switch.";
+    Failure::new(Phase::Route, FailureCode::ExitedEarly, message, Some("Look at its log, and deploy again."))
 }
 
 fn layers_gone(reference: &str) -> Failure {

@@ -42,6 +42,14 @@ impl Platform {
         }
     }
 
+    /// Closes an application's route while its container is made, and insists: an open one may lead elsewhere.
+    pub(crate) async fn close_until_known(&self, app: &AppName, deployment: DeploymentId) {
+        while let Err(error) = self.routes().starting(app, deployment).await {
+            tracing::error!(%app, %error, "the ingress does not know that the application starts; trying again");
+            tokio::time::sleep(PUBLISH_AGAIN).await;
+        }
+    }
+
     /// Routes an application's requests to a container, and insists: after the switch there is no way back.
     pub(crate) async fn publish_until_known(
         &self,

@@ -40,7 +40,8 @@ impl CompanyStore {
     /// Saves state and moments of a deployment, and what its state means for the application. Digest and release
     /// stay what [`CompanyStore::resolved`] wrote.
     ///
-    /// What is over stays over: saving another state over a final one changes nothing, so a driver that began a
+    /// What is over stays over, and what has switched only goes on to its end: saving another state over it changes
+    /// nothing, so a driver that began a
     /// deployment while it was skipped finds that out when it reads it again. Skipping one that runs is
     /// [`StoreError::DeploymentInProgress`].
     pub async fn save_deployment(&self, deployment: &Deployment) -> Result<()> {
@@ -126,7 +127,11 @@ fn insert(db: &Connection, deployment: &Deployment) -> Result<()> {
 
 fn save(db: &Connection, deployment: &Deployment) -> Result<()> {
     let stored = find(db, deployment.id, deployment.company)?;
-    if stored.state.is_final() {
+    // What serves already can only end well: a failure that comes late must not undo the switch.
+    let switched = matches!(stored.state, State::Draining { .. });
+    if stored.state.is_final()
+        || (switched && !matches!(deployment.state, State::Draining { .. } | State::Done))
+    {
         return Ok(());
     }
     if deployment.state == State::Skipped && stored.state != State::Waiting {
