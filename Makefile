@@ -39,6 +39,7 @@ unit:
 	cargo test --workspace --locked --exclude darsena
 
 e2e:
+	@[ "$$(id -u)" -eq 0 ] || { echo 'make e2e makes containers, which needs root: sudo -E make e2e' >&2; exit 1; }
 	cargo rustc --locked -p hello $(STATIC) -- -C target-feature=+crt-static
 	cargo test --locked -p darsena
 

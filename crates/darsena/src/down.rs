@@ -37,6 +37,7 @@ pub fn run(options: &Options) -> Result<()> {
             .down()
             .await
             .context("not everything could be removed; try again")?;
+        paths.remove_run();
         Ok(())
     })
 }

@@ -58,6 +58,18 @@ impl Paths {
     }
 }
 
+impl Paths {
+    /// Removes the run folder once nothing runs any more. A killed ingress leaves its socket there.
+    pub fn remove_run(&self) {
+        let _ = fs::remove_file(self.ingress_socket());
+        // Not empty: something of a container stays, and was reported.
+        let _ = fs::remove_dir(&self.run);
+        if let Some(parent) = self.run.parent() {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+}
+
 /// FNV-1a over the path, folded to 32 bits: short, stable, and no secret.
 fn instance(data: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;

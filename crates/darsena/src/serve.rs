@@ -87,11 +87,13 @@ pub fn run(options: Options) -> Result<()> {
             let _ = stopped.await;
         }));
         let ending = signals.next().await;
+        // First, so that no deployment takes what ends now for its own failure.
+        platform.let_go();
         let _ = stop.send(());
         if let Err(error) = serving.await? {
             tracing::error!(%error, "the API ended badly");
         }
-        finish(&platform, ending, &mut signals).await
+        finish(&platform, &paths, ending, &mut signals).await
     })
 }
 
@@ -122,16 +124,24 @@ impl Signals {
     }
 }
 
-async fn finish(platform: &deploy::Platform, ending: Ending, signals: &mut Signals) -> Result<()> {
+async fn finish(
+    platform: &deploy::Platform,
+    paths: &Paths,
+    ending: Ending,
+    signals: &mut Signals,
+) -> Result<()> {
     // With no container there is nothing to keep alive, and an idle ingress would only be litter.
     if ending == Ending::LetGo && platform.has_containers().await {
         tracing::info!("stopping; applications and ingress go on. `darsena down` ends them too");
-        platform.let_go();
         return Ok(());
     }
     tracing::info!("stopping applications and ingress");
     tokio::select! {
-        done = platform.down() => done.context("not everything could be stopped; `darsena down` tries again"),
+        done = platform.down() => {
+            done.context("not everything could be stopped; `darsena down` tries again")?;
+            paths.remove_run();
+            Ok(())
+        }
         _ = signals.next() => bail!("interrupted while stopping; `darsena down` removes the rest"),
     }
 }
@@ -147,10 +157,9 @@ async fn build(
     let engine = open_engine(paths, &images)?;
     let config =
         ingress::ProcessConfig { http, control: paths.ingress_socket(), state: paths.ingress_state() };
-    let ingress =
-        ingress::Client::connect_or_spawn(ingress_launch(paths)?, config).await.with_context(|| {
-            format!("the ingress does not start on {http}; choose another address with --http")
-        })?;
+    let ingress = ingress::Client::connect_or_spawn(ingress_launch(paths)?, config)
+        .await
+        .with_context(|| format!("the ingress, which --http {http} is the address of, does not start"))?;
     Ok(deploy::Platform::new(deploy::Parts {
         store: store.clone(),
         images,

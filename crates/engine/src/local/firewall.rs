@@ -89,6 +89,8 @@ async fn run(nft: &Path, rules: &str) -> Result<(), EngineError> {
         .args(["-f", "-"])
         .env_clear()
         .current_dir("/")
+        // A Ctrl-C at the terminal is for the control plane alone.
+        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

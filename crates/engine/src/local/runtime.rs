@@ -57,6 +57,8 @@ pub(super) async fn output(program: &Path, arg: &str) -> Result<String, String> 
         .arg(arg)
         .env_clear()
         .current_dir("/")
+        // A Ctrl-C at the terminal is for the control plane alone.
+        .process_group(0)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
