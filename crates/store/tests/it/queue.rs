@@ -311,3 +311,20 @@ async fn a_deployment_remembers_the_credential_it_asks_with() {
         assert_eq!(stored.credential, credential);
     }
 }
+
+#[tokio::test]
+async fn a_late_failure_does_not_undo_a_switch() {
+    let install = Install::new().await;
+    let shop = install.add_app("shop").await;
+    let switching = install.deploy_until(&shop, "switching").await;
+    install.ours().switch(switching.id).await.unwrap();
+
+    let failure = Failure::new(Phase::Route, FailureCode::InternalError, "it came too late", None);
+    let undoing = Deployment { state: State::Undoing { failure }, ..switching.clone() };
+    install.ours().save_deployment(&undoing).await.unwrap();
+    assert_eq!(state(&install, &switching).await, State::Draining { old: None });
+
+    let done = Deployment { state: State::Done, ..switching.clone() };
+    install.ours().save_deployment(&done).await.unwrap();
+    assert_eq!(state(&install, &switching).await, State::Done);
+}
