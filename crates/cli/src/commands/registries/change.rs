@@ -10,8 +10,7 @@ use crate::output::Output;
 use crate::registry::Registry;
 use crate::token;
 
-/// Another registry, host or user name needs the token again. A login that the registry does not take is not saved:
-/// the credential then stays as it was.
+/// What to change.
 #[derive(clap::Args)]
 pub struct Args {
     /// Name or id of the credential.

@@ -10,9 +10,7 @@ use crate::quote;
 use crate::registry::Registry;
 use crate::token;
 
-/// The login is tried before it is saved: one that the registry does not take is not stored.
-///
-/// `--help` says for each registry which user name and token it takes; docs/registries.md says it at length.
+/// Which login to store.
 #[derive(clap::Args)]
 pub struct Args {
     /// Name to know it by, as team or acme-ghcr.

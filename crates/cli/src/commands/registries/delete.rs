@@ -9,7 +9,7 @@ use crate::output::Output;
 use crate::prompt;
 use crate::quote;
 
-/// One that applications use is kept unless forced.
+/// Which credential to remove.
 #[derive(clap::Args)]
 pub struct Args {
     /// Name or id of the credential.

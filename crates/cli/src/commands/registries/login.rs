@@ -57,12 +57,21 @@ pub fn parse_host(text: &str) -> Result<String, String> {
     }
 }
 
-/// Says on stderr which user name and token the registry takes.
+/// Says on stderr which user name and token the registry takes, where that is known.
 pub fn advise(registry: Registry, output: &Output) {
+    if registry == Registry::Custom {
+        return;
+    }
     let facts = registry.facts();
     output.note(&format!("{} takes", facts.title));
     output.note(&format!("  user name: {}", facts.user));
     output.note(&format!("  token: {}", facts.token));
+}
+
+/// Which token the registry takes, in one line, where that is known.
+pub fn takes(registry: Registry) -> Option<String> {
+    let facts = registry.facts();
+    (registry != Registry::Custom).then(|| format!("{} takes: {}", facts.title, facts.token))
 }
 
 /// Another credential of this name would make the name useless.
@@ -79,11 +88,9 @@ pub async fn free_name(client: &Client, name: &str) -> Result<(), Failure> {
 /// Why a login was not saved. The registry's own words come with the refusal.
 pub fn not_saved(error: client::Error, registry: Registry) -> Failure {
     let code = error.refusal().and_then(|refusal| refusal.code.clone());
-    let facts = registry.facts();
-    let takes = format!("{} takes: {}", facts.title, facts.token);
     let details = match code.as_deref() {
         Some(code @ ("credential_rejected" | "credential_scope_missing")) => {
-            vec![format!("cause: {code}"), takes]
+            [Some(format!("cause: {code}")), takes(registry)].into_iter().flatten().collect()
         }
         Some(code)
             if code.starts_with("registry_") && code != "registry_host_required"

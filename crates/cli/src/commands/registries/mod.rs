@@ -17,15 +17,22 @@ use crate::output::Output;
 pub enum Command {
     /// All credentials, newest first.
     List,
-    /// Store a login for a registry. The token is asked for, or read with --token-stdin.
+    /// Store a login for a registry.
+    ///
+    /// The token is asked for, or read with --token-stdin. The login is tried before it is saved: one that the registry
+    /// does not take is not stored. The possible values of --registry say which user name and token each takes;
+    /// docs/registries.md says it at length.
     Create(create::Args),
     /// One credential, and the applications that use it.
     Show(Name),
     /// Change a credential; what changes counts from the next pull.
+    ///
+    /// Another registry, host or user name needs the token again. A login that the registry does not take is not saved:
+    /// the credential then stays as it was.
     Update(change::Args),
     /// Try the stored login at its registry now.
     Verify(Name),
-    /// Remove a credential that no application uses.
+    /// Remove a credential; one that applications use is kept unless forced.
     Delete(delete::Args),
 }
 

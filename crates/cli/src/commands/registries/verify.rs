@@ -3,6 +3,7 @@
 use client::Client;
 use wire::{DockerRegistry, DockerRegistryStatus, DockerRegistryVerification};
 
+use super::login;
 use crate::failure::Failure;
 use crate::find;
 use crate::output::Output;
@@ -27,8 +28,8 @@ pub async fn run(client: &Client, name: &str, output: &Output) -> Result<(), Fai
 
 fn rejected(credential: &DockerRegistry, answer: &DockerRegistryVerification) -> Failure {
     let name = &credential.name;
-    let facts = Registry::of(credential).facts();
-    let words = answer.message.as_deref().unwrap_or("it gave no cause");
+    // The server's words name the host.
+    let words = answer.message.clone().unwrap_or_else(|| format!("{} does not accept it", answer.host));
     let hint = match &answer.hint {
         Some(hint) => hint.clone(),
         None => format!(
@@ -37,8 +38,8 @@ fn rejected(credential: &DockerRegistry, answer: &DockerRegistryVerification) ->
         ),
     };
     let cause = answer.code.as_ref().map(|code| format!("cause: {code}"));
-    Failure::new(format!("{} does not accept {name}: {words}", answer.host))
+    Failure::new(format!("{name} was rejected: {words}"))
         .hint(hint)
         .details(cause)
-        .details([format!("{} takes: {}", facts.title, facts.token)])
+        .details(login::takes(Registry::of(credential)))
 }
