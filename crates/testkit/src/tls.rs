@@ -44,9 +44,12 @@ impl TestCa {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "Darsena test authority");
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let folder = TempDir::new()?;
+        // A name of its own, or another authority's signatures would only look broken.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("test authority {}", folder.path().display()));
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         fs::write(folder.path().join("ca.pem"), issuer.pem())?;
         Ok(Self { issuer, folder })
     }

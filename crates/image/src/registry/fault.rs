@@ -30,7 +30,9 @@ pub(super) fn tls_words(error: &rustls::Error) -> String {
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
                 "its certificate is for another name"
             }
-            Certificate::UnknownIssuer => "its certificate is from nobody that this server trusts",
+            Certificate::UnknownIssuer | Certificate::BadSignature => {
+                "its certificate is from nobody that this server trusts"
+            }
             Certificate::Revoked => "its certificate was revoked",
             other => return format!("its certificate is not valid: {}", clean(&format!("{other:?}"))),
         },

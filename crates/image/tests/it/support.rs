@@ -5,9 +5,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use image::{Config, ImageError, ImageStore, Progress, Resolved, RoleCommand};
-use model::CompanyId;
+use image::{Config, ImageError, ImageStore, Login, Progress, Resolved, RoleCommand};
 use model::image::{Reference, RootFs};
+use model::{CompanyId, FailureCode};
 use tempfile::TempDir;
 
 /// A store of its own for each test.
@@ -19,6 +19,27 @@ pub struct Bench {
 /// The company of tests that need only one.
 pub fn company() -> CompanyId {
     "01920000-0000-7000-8000-000000000001".parse().unwrap()
+}
+
+/// A login whose secret is easy to find.
+pub const SECRET: &str = "hunter2-canary";
+
+pub fn ada() -> Login {
+    Login::new("ada", SECRET)
+}
+
+/// `Authorization: Basic` of [`ada`].
+pub const BASIC: &str = "Basic YWRhOmh1bnRlcjItY2FuYXJ5";
+
+/// An error, which shows the secret of [`ada`] in no form.
+#[track_caller]
+pub fn fails<T>(result: Result<T, ImageError>, code: FailureCode, says: &str) -> ImageError {
+    let error = result.err().expect("a failure");
+    let whole = format!("{error} {error:?} {:?}", error.hint());
+    assert_eq!(error.code(), code, "{whole}");
+    assert!(whole.contains(says), "{says:?} is not in {whole}");
+    assert!(!whole.contains(SECRET) && !whole.contains(&BASIC[6..]), "{whole}");
+    error
 }
 
 /// Whether this test can run here; says so when it cannot.
@@ -51,13 +72,28 @@ impl Bench {
         self.folder.path().join("images")
     }
 
-    /// Resolves and fetches.
+    /// Resolves and fetches, as nobody in particular.
     pub async fn pull(&self, text: &str) -> Result<(Resolved, RootFs), ImageError> {
+        self.pull_as(text, None, company()).await
+    }
+
+    /// Resolves and fetches.
+    pub async fn pull_as(
+        &self,
+        text: &str,
+        login: Option<&Login>,
+        owner: CompanyId,
+    ) -> Result<(Resolved, RootFs), ImageError> {
         let reference = Reference::parse(text).unwrap();
-        let resolved = self.store.resolve(&reference, None, company()).await?;
-        let rootfs =
-            self.store.fetch(&resolved.manifest, &reference, None, company(), &Progress::new()).await?;
+        let resolved = self.store.resolve(&reference, login, owner).await?;
+        let progress = Progress::new();
+        let rootfs = self.store.fetch(&resolved.manifest, &reference, login, owner, &progress).await?;
         Ok((resolved, rootfs))
+    }
+
+    /// Resolves with the login of [`ada`].
+    pub async fn resolve_as_ada(&self, text: &str) -> Result<Resolved, ImageError> {
+        self.store.resolve(&Reference::parse(text).unwrap(), Some(&ada()), company()).await
     }
 
     /// Files of the layer at `index`.

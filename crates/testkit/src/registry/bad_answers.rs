@@ -30,6 +30,7 @@ async fn answer(State(state): State<Shared>, request: Request) -> Response {
     state.lock().seen.push(seen.clone());
     let script = state.lock().script.clone();
     if let Some(reply) = script.and_then(|script| script(&seen)) {
+        tokio::time::sleep(reply.delay).await;
         return scripted(reply);
     }
     if path == "/token" {
