@@ -2,7 +2,7 @@
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::harness::{Installation, can_run, rows};
+use crate::harness::{Installation, Setting, can_run, rows};
 use crate::sources::Registry;
 
 /// A disk of 40 MB, unmounted at the end.
@@ -35,7 +35,10 @@ fn a_full_disk_fails_the_deployment_and_nothing_else() {
     let disk = SmallDisk::mount();
     {
         let data = tempfile::Builder::new().prefix("darsena-e2e.").tempdir_in(disk.folder.path()).unwrap();
-        let darsena = Installation::start_in(data, &[registry.address()]);
+        let darsena = Installation::start_in(
+            data,
+            Setting { insecure: vec![registry.address().to_owned()], ..Setting::default() },
+        );
         darsena.run_ok(&["deploy", "shop", "--image", &small]);
 
         let words = darsena.run_failing(&["deploy", "shop", "--image", &large]);

@@ -21,7 +21,20 @@ pub struct Installation {
     pub api: SocketAddr,
     pub http: SocketAddr,
     pub token: String,
-    insecure_registries: Vec<String>,
+    setting: Setting,
+}
+
+/// What an installation of a test is told beyond its addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// Registries without https.
+    pub insecure: Vec<String>,
+    /// Registries with https at a private address.
+    pub private: Vec<String>,
+    /// A certificate authority to trust beside none other.
+    pub authority: Option<PathBuf>,
+    /// Level of the log, `debug` when it is empty.
+    pub log: String,
 }
 
 /// Whether the test can run here; says so when it cannot.
@@ -37,19 +50,25 @@ pub fn can_run() -> bool {
 impl Installation {
     /// Starts one that may ask these registries without https, and makes the first account.
     pub fn start(insecure_registries: &[&str]) -> Self {
+        let insecure = insecure_registries.iter().map(|&registry| registry.to_owned()).collect();
+        Self::start_with(Setting { insecure, ..Setting::default() })
+    }
+
+    /// Starts one with this setting.
+    pub fn start_with(setting: Setting) -> Self {
         let data = tempfile::Builder::new().prefix("darsena-e2e.").tempdir_in("/var/tmp").unwrap();
-        Self::start_in(data, insecure_registries)
+        Self::start_in(data, setting)
     }
 
     /// The same in a folder that the test made.
-    pub fn start_in(data: tempfile::TempDir, insecure_registries: &[&str]) -> Self {
+    pub fn start_in(data: tempfile::TempDir, setting: Setting) -> Self {
         let mut installation = Self {
             data,
             serve: None,
             api: free_address(),
             http: free_address(),
             token: String::new(),
-            insecure_registries: insecure_registries.iter().map(|&registry| registry.to_owned()).collect(),
+            setting,
         };
         installation.serve();
         installation.set_up();
@@ -67,15 +86,18 @@ impl Installation {
         let mut command = Command::new(DARSENA);
         command.arg("serve").arg("--data").arg(self.data());
         command.args(["--api", &self.api.to_string(), "--http", &self.http.to_string()]);
-        for registry in &self.insecure_registries {
+        for registry in &self.setting.insecure {
             command.args(["--insecure-registry", registry]);
         }
-        let child = command
-            .env("DARSENA_LOG", "debug")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
+        for registry in &self.setting.private {
+            command.args(["--private-registry", registry]);
+        }
+        if let Some(authority) = &self.setting.authority {
+            command.env("SSL_CERT_FILE", authority);
+        }
+        let level = if self.setting.log.is_empty() { "debug" } else { &self.setting.log };
+        let child =
+            command.env("DARSENA_LOG", level).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         self.serve = Some(child.unwrap());
         let deadline = Instant::now() + PATIENCE;
         while !matches!(request(self.api, "localhost", "/v3/health"), Ok((200, _, _))) {
@@ -136,7 +158,8 @@ impl Installation {
         words
     }
 
-    fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
+    /// Runs a command with this on its standard input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
         use std::io::Write;
         let mut child = Command::new(DARSENA)
             .args(arguments)
@@ -207,7 +230,7 @@ impl Installation {
 
     /// Process id of the ingress, from its command line.
     pub fn ingress_pid(&self) -> u32 {
-        let socket = format!("/run/darsena/{}/ingress.sock", self.instance());
+        let socket = self.run_folder().join("ingress.sock").display().to_string();
         let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
             let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
             let cmdline = std::fs::read(entry.path().join("cmdline")).ok()?;
@@ -219,6 +242,11 @@ impl Installation {
     /// The name that everything of this installation bears.
     pub fn instance(&self) -> String {
         leftovers::instance_of(&self.data().canonicalize().unwrap())
+    }
+
+    /// The folder of sockets and container state.
+    pub fn run_folder(&self) -> PathBuf {
+        Path::new("/run/darsena").join(self.instance())
     }
 
     /// What the control plane logged.
@@ -283,7 +311,8 @@ fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-fn ok(output: &Output) -> String {
+/// What a command that must succeed printed.
+pub fn ok(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{:?}: {errors}", output.status);
     String::from_utf8(output.stdout.clone()).unwrap()

@@ -4,11 +4,13 @@
 //! and beside a real installation. Each one ends with a look for leftovers.
 
 mod bad_input;
+mod canary;
 mod disk_full;
 mod failing;
 mod harness;
 mod leftovers;
 mod local_image;
+mod private_images;
 mod restart;
 mod sources;
 mod story;

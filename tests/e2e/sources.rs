@@ -124,7 +124,8 @@ pub fn address_without_a_listener() -> String {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().to_string()
 }
 
-fn hello(env: &[(&str, &str)]) -> Built {
+/// The sample application with these variables.
+pub fn hello(env: &[(&str, &str)]) -> Built {
     let image = Image::new().layer(hello_layer()).entrypoint(&["/hello"]).user("65534:65534").expose(8080);
     env.iter().fold(image, |image, (name, value)| image.env(name, value)).build()
 }

@@ -173,19 +173,19 @@ fn translated(error: DeployError) -> wanted::PlatformError {
 
 fn checked(check: deploy::LoginCheck) -> wanted::LoginCheck {
     use wanted::LoginVerdict as V;
-    let deploy::LoginCheck { verdict, host, at } = check;
+    let deploy::LoginCheck { verdict, at } = check;
     let verdict = match verdict {
         image::Verdict::Accepted => V::Accepted,
         image::Verdict::Rejected { words } => V::Rejected {
             code: FailureCode::CredentialRejected,
-            message: format!("{host} refused the user name or the token: {words}"),
+            message: words,
             hint: Some(
                 "Check the user name, and make a new token: it may have expired or been revoked.".to_owned(),
             ),
         },
         image::Verdict::ScopeMissing { words } => V::Rejected {
             code: FailureCode::CredentialScopeMissing,
-            message: format!("{host} knows this login, but its token may not pull images: {words}"),
+            message: words,
             hint: Some(
                 "Make a token with the right to read packages or to pull; see docs/registries.md.".to_owned(),
             ),

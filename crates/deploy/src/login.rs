@@ -21,8 +21,6 @@ pub(crate) struct Chosen {
 #[derive(Clone, Debug)]
 pub struct LoginCheck {
     pub verdict: Verdict,
-    /// Registry that was asked.
-    pub host: String,
     pub at: Timestamp,
 }
 
@@ -146,7 +144,7 @@ impl Platform {
     ) -> Result<LoginCheck, DeployError> {
         let verdict =
             self.images().verify(host, &Login::new(username, secret), company).await.map_err(plain)?;
-        Ok(LoginCheck { verdict, host: host.to_owned(), at: Timestamp::now() })
+        Ok(LoginCheck { verdict, at: Timestamp::now() })
     }
 
     /// Tries a stored login and stores the result, unless the login changed meanwhile.
@@ -172,7 +170,7 @@ impl Platform {
         let checked =
             self.store().company(company).credential_checked(id, status, at, credential.updated_at).await;
         checked.map_err(DeployError::Store)?;
-        Ok(LoginCheck { verdict, host: host.to_owned(), at })
+        Ok(LoginCheck { verdict, at })
     }
 
     async fn unsealed(&self, credential: &Credential) -> Result<Login, LoginError> {

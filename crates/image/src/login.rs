@@ -2,17 +2,19 @@
 
 use std::fmt;
 
-/// What a person gave to log in to one registry. The secret is never printed.
+use zeroize::Zeroizing;
+
+/// What a person gave to log in to one registry. The secret is never printed, and wiped from memory at the end.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     pub username: String,
-    secret: String,
+    secret: Zeroizing<String>,
 }
 
 impl Login {
     /// A login with a password or access token.
     pub fn new(username: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self { username: username.into(), secret: secret.into() }
+        Self { username: username.into(), secret: Zeroizing::new(secret.into()) }
     }
 
     /// The password or token, for the one header it is made for.

@@ -130,6 +130,7 @@ impl Inner {
             (Some(digest), _) => What::Digest(digest),
             (None, tag) => What::Tag(tag.unwrap_or("latest")),
         };
+        self.client.prove_anew(&place, caller);
         let top = self.client.manifest(&place, what, caller).await?;
         let source = Source::Registry { client: &self.client, place: &place, caller };
         source::resolve(source, top, &self.folders).await

@@ -52,8 +52,11 @@ pub(super) struct Authorization {
 }
 
 impl Authorization {
-    /// `Basic`, with a login. `None` when user name or secret cannot stand in a header.
+    /// `Basic`, with a login. `None` when the user name cannot stand in one: a colon ends it (RFC 7617).
     pub fn basic(login: &Login) -> Option<Self> {
+        if login.username.contains(':') {
+            return None;
+        }
         Self::new(&format!("Basic {}", pair(login)), true)
     }
 

@@ -88,6 +88,14 @@ impl Client {
         })
     }
 
+    /// Begins a proof of access: what follows asks with the login itself, and not with a token that was given some
+    /// minutes ago and outlives a login that is withdrawn.
+    pub fn prove_anew(&self, place: &Place, caller: Caller<'_>) {
+        if caller.login.is_some() {
+            self.tokens.forget(place, caller);
+        }
+    }
+
     /// Gets a manifest or index. Its digest is computed; one that was asked for, and one that the registry
     /// claims, must be the same.
     pub async fn manifest(

@@ -74,6 +74,11 @@ impl Tokens {
         (kept.until > Instant::now()).then(|| kept.authorization.clone())
     }
 
+    /// Forgets it, so that the next request asks with the login itself.
+    pub fn forget(&self, place: &Place, caller: Caller<'_>) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(place, caller));
+    }
+
     fn keep(&self, place: &Place, caller: Caller<'_>, authorization: &Authorization, life: Duration) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -109,7 +114,7 @@ pub(super) fn basic(place: &Place, caller: Caller<'_>) -> Result<Authorization, 
     };
     Authorization::basic(login).ok_or_else(|| Cause::Registry {
         registry,
-        reason: "cannot be sent this user name and password".to_owned(),
+        reason: "cannot be sent this user name: it holds a colon".to_owned(),
     })
 }
 
@@ -236,6 +241,7 @@ mod tests {
         tokens.keep(&place("ghcr.io/o/a"), caller, &header, LONGEST_LIFE);
 
         assert!(tokens.get(&place("ghcr.io/o/a:2"), caller).is_some());
+        tokens.forget(&place("ghcr.io/o/b"), caller);
         for (name, caller) in [
             ("ghcr.io/o/b", caller),
             ("ghcr.io:444/o/a", caller),
@@ -246,5 +252,7 @@ mod tests {
         ] {
             assert!(tokens.get(&place(name), caller).is_none(), "{name} {caller:?}");
         }
+        tokens.forget(&place("ghcr.io/o/a"), caller);
+        assert!(tokens.get(&place("ghcr.io/o/a"), caller).is_none());
     }
 }

@@ -3,7 +3,10 @@
 
 mod faults;
 mod hostile;
+mod net;
 mod pulls;
+mod realms;
+mod redirects;
 mod sandbox;
 mod support;
 mod tenancy;

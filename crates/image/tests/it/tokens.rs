@@ -206,9 +206,10 @@ async fn g27_token_answers_are_read_carefully() {
     ] {
         let (registry, bench) = with_tokens(|_| token(good)).await;
         let name = format!("{}/app:1", registry.host());
+        bench.pull_as(&name, Some(&ada()), company()).await.unwrap();
+        assert_eq!(count(&registry, "/token"), 1, "{good}: one token serves a whole pull");
         bench.resolve_as_ada(&name).await.unwrap();
-        bench.resolve_as_ada(&name).await.unwrap();
-        assert_eq!(count(&registry, "/token"), 1, "{good}: one token serves for a while");
+        assert_eq!(count(&registry, "/token"), 2, "{good}: the next one proves its login anew");
     }
     let large = format!(r#"{{"token":"good","x":"{}"}}"#, "x".repeat(10 << 20));
     for (bad, says) in [
@@ -274,7 +275,7 @@ async fn g29_a_token_is_for_one_repository_whatever_the_challenge_says() {
         seen.path.starts_with("/v2/other/") && seen.authorization().is_some_and(|token| token.contains("app"))
     });
     assert_eq!(leaked.count(), 0);
-    assert_eq!(count(&registry, "/token"), 2);
+    assert_eq!(count(&registry, "/token"), 3, "each resolution proves its login");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
