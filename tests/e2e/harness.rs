@@ -228,6 +228,11 @@ impl Installation {
         folders(&self.data().join("images/tmp")).iter().flat_map(|process| folders(process)).collect()
     }
 
+    /// Process id of the control plane.
+    pub fn serve_pid(&self) -> u32 {
+        self.serve.as_ref().expect("serve runs").id()
+    }
+
     /// Process id of the ingress, from its command line.
     pub fn ingress_pid(&self) -> u32 {
         let socket = self.run_folder().join("ingress.sock").display().to_string();

@@ -51,6 +51,7 @@ fn main() -> ExitCode {
     }
 
     let Arguments { json, word } = Arguments::parse();
+    forbid_core_files();
     use_tls_provider();
     let result = match word {
         Word::Serve(options) => serve::run(options),
@@ -66,6 +67,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Memory holds keys and tokens; a crash must not write them to the disk.
+fn forbid_core_files() {
+    use nix::sys::resource::{Resource, setrlimit};
+    // Lowering a limit is always allowed.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
 }
 
 /// One provider for everything that speaks TLS in this process; two of them would panic.
