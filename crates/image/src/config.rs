@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Settings of an [`crate::ImageStore`].
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Folder of everything that is kept: `blobs/`, `layers/`, `local/`, `tmp/`. Made when missing, mode 0700.
+    /// Folder of everything that is kept: `blobs/`, `layers/`, `proofs/`, `local/`, `tmp/`. Made when missing, mode 0700.
     pub root: PathBuf,
     /// Registries (`host:port`, exactly as references write them) that the administrator allows over plain
     /// http and at private addresses. A credential is sent to one only when it is on this machine.

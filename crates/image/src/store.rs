@@ -60,8 +60,8 @@ impl ImageStore {
         })
     }
 
-    /// Reference to manifest and configuration, verified and kept. Asks the registry every time, except for
-    /// an image loaded on this machine.
+    /// Reference to manifest and configuration, verified and kept. Asks the registry every time, on behalf of
+    /// `owner` and with the login it chose, except for an image loaded on this machine.
     pub async fn resolve(
         &self,
         reference: &Reference,
@@ -74,7 +74,7 @@ impl ImageStore {
     }
 
     /// Brings the layers of a resolved manifest in place. Safe to repeat; no network at all when everything
-    /// is here. Dropped half-way, it leaves nothing behind.
+    /// is here and `owner` downloaded it before. Dropped half-way, it leaves nothing behind.
     pub async fn fetch(
         &self,
         manifest: &Digest,

@@ -71,6 +71,11 @@ impl Authorization {
         Some(Self { value, is_secret })
     }
 
+    /// Whether it is a token.
+    pub fn is_bearer(&self) -> bool {
+        self.value.as_bytes().starts_with(b"Bearer ")
+    }
+
     /// The header's value, marked so that no library prints it.
     pub fn value(&self) -> HeaderValue {
         self.value.clone()

@@ -15,7 +15,6 @@ use super::caller::{Authorization, Caller};
 use super::challenge::{self, Challenge};
 use super::clean;
 use super::place::{Named, Place, host_and_port};
-use super::redact::Redactor;
 use super::redirect::Follow;
 use super::refusal::Refusal;
 use super::token::Tokens;
@@ -58,6 +57,13 @@ pub(crate) struct BlobStream {
     response: Response,
     /// Where in the blob the stream begins.
     pub offset: u64,
+}
+
+/// An answer, and what was sent for it.
+struct Asked {
+    response: Response,
+    /// The token, when one was sent. With it the login was good, so a refusal is about the image.
+    token: Option<Authorization>,
 }
 
 /// Why a blob does not come.
@@ -110,10 +116,11 @@ impl Client {
         };
         let url = place.url(&format!("manifests/{name}"));
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(ACCEPTED))]);
-        let response = self.get(place, &url, headers, caller).await?;
-        if !response.status().is_success() {
-            return Err(self.refused(place, what, caller, response).await);
+        let asked = self.get(place, &url, headers, caller).await?;
+        if !asked.response.status().is_success() {
+            return Err(self.refused(place, what, caller, asked).await);
         }
+        let response = asked.response;
         let header = |name: &str| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
@@ -141,13 +148,14 @@ impl Client {
         size: u64,
         caller: Caller<'_>,
     ) -> Result<Vec<u8>, Cause> {
-        let response = self.get(place, &place.url(&format!("blobs/{digest}")), identity(), caller).await?;
-        if !response.status().is_success() {
-            return Err(match response.status().as_u16() {
+        let asked = self.get(place, &place.url(&format!("blobs/{digest}")), identity(), caller).await?;
+        if !asked.response.status().is_success() {
+            return Err(match asked.response.status().as_u16() {
                 404 => Cause::ConfigInvalid(format!("it is missing at {}", place.registry)),
-                _ => self.refused(place, What::Digest(digest), caller, response).await,
+                _ => self.refused(place, What::Digest(digest), caller, asked).await,
             });
         }
+        let response = asked.response;
         let most = usize::try_from(size).unwrap_or(MAX_DOCUMENT).min(MAX_DOCUMENT);
         let bytes = transport::read_body(response, &place.registry, Limit::Cut(most + 1)).await?;
         if bytes.len() as u64 != size {
@@ -175,7 +183,7 @@ impl Client {
             headers.insert(RANGE, range);
         }
         let got = self.get(place, &place.url(&format!("blobs/{digest}")), headers, caller).await;
-        let response = got.map_err(|cause| match cause {
+        let Asked { response, token } = got.map_err(|cause| match cause {
             Cause::Unreachable { reason, .. } => BlobError::Broken(reason),
             cause => BlobError::Final(cause),
         })?;
@@ -186,7 +194,10 @@ impl Client {
             }
             206 | 416 if offset > 0 => Err(BlobError::WrongRange),
             404 | 410 => Err(BlobError::Missing),
-            _ => Err(BlobError::Final(self.refused(place, What::Digest(digest), caller, response).await)),
+            _ => {
+                let asked = Asked { response, token };
+                Err(BlobError::Final(self.refused(place, What::Digest(digest), caller, asked).await))
+            }
         }
     }
 
@@ -198,7 +209,7 @@ impl Client {
         url: &Url,
         headers: HeaderMap,
         caller: Caller<'_>,
-    ) -> Result<Response, Cause> {
+    ) -> Result<Asked, Cause> {
         self.may_log_in(place, caller).await?;
         let registry = &place.registry;
         let send = async |authorization: Option<&Authorization>| {
@@ -216,12 +227,13 @@ impl Client {
         let kept = self.tokens.get(place, caller);
         let response = send(kept.as_ref()).await?;
         if response.status().as_u16() != 401 {
-            return Ok(response);
+            return Ok(Asked { response, token: kept });
         }
         let challenge = challenge_of(&response, registry)?;
         drop(response);
         let authorization = self.tokens.obtain(&self.transport, place, &challenge, caller).await?;
-        send(Some(&authorization)).await
+        let response = send(Some(&authorization)).await?;
+        Ok(Asked { response, token: authorization.is_bearer().then_some(authorization) })
     }
 
     /// Refuses, before anything is sent, to use a login where it would travel in plain.
@@ -233,13 +245,14 @@ impl Client {
     }
 
     /// What an answer that is no success means.
-    async fn refused(&self, place: &Place, what: What<'_>, caller: Caller<'_>, response: Response) -> Cause {
-        let answer = Answer::read(response, &place.registry, &self.redactor(place, caller)).await;
+    async fn refused(&self, place: &Place, what: What<'_>, caller: Caller<'_>, asked: Asked) -> Cause {
+        let Asked { response, token } = asked;
+        let redactor = caller.redactor().and(token.as_ref().and_then(Authorization::secret));
+        let answer = Answer::read(response, &place.registry, &redactor).await;
         let registry = place.registry.clone();
         match (answer.status, caller.username()) {
             (401 | 403, Some(username)) => {
-                // With a token the login was good, so the answer is about the image.
-                let refusal = match self.tokens.get(place, caller) {
+                let refusal = match token {
                     Some(_) => Refusal::of_token(&answer),
                     None => Refusal::of_login(&answer),
                 };
@@ -250,12 +263,6 @@ impl Client {
             (404, _) => self.not_found(place, what, caller, &answer).await,
             _ => answer.into_cause(&registry),
         }
-    }
-
-    /// Everything that was sent for a caller.
-    fn redactor(&self, place: &Place, caller: Caller<'_>) -> Redactor {
-        let token = self.tokens.get(place, caller).and_then(|token| token.secret());
-        caller.redactor().and(token)
     }
 
     /// Registries say "manifest unknown" for an unknown image, too; the list of tags tells them apart.
@@ -284,7 +291,7 @@ impl Client {
         }
         let mut url = place.url("tags/list");
         url.set_query(Some("n=10"));
-        let Ok(response) = self.get(place, &url, HeaderMap::new(), caller).await else {
+        let Ok(Asked { response, .. }) = self.get(place, &url, HeaderMap::new(), caller).await else {
             return Some(Vec::new());
         };
         if response.status().as_u16() == 404 {

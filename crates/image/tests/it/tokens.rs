@@ -22,7 +22,7 @@ async fn registry(script: impl Fn(&Seen, &str) -> Option<Reply> + Send + Sync + 
     let host = registry.host();
     registry.script(move |seen| script(seen, &host));
     let bench = Bench::with(&[registry.host()], |config| {
-        config.timeouts.header = Duration::from_millis(500);
+        config.timeouts.header = Duration::from_secs(2);
         config.timeouts.retry_after = Duration::from_secs(2);
     });
     (registry, bench)
@@ -246,7 +246,7 @@ async fn g28_a_token_server_in_trouble_is_asked_again_and_never_passed_by() {
         let asked = registry.seen();
         assert!(asked.iter().skip(1).all(|seen| seen.authorization() == Some(BASIC)));
     }
-    // Longer than the half second that is waited for an answer.
+    // Longer than an answer is waited for.
     let slow = || token(r#"{"token":"good"}"#).after(Duration::from_secs(10));
     let (registry, bench) = with_tokens(move |_| slow()).await;
     let name = format!("{}/app:1", registry.host());
