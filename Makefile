@@ -5,12 +5,13 @@ HELLO_ARCHIVE := target/hello.oci.tar
 # A target of its own keeps the static build apart from every other one.
 STATIC := --target x86_64-unknown-linux-gnu
 
-.PHONY: help build hello demo test lint unit e2e bench clean
+.PHONY: help build hello demo test lint unit e2e soak bench clean
 
 help:
 	@echo 'make demo                 a running application with a URL; Ctrl-C ends it and leaves nothing behind'
 	@echo 'make demo IMAGE=REF       the same with any image that a registry serves'
 	@echo 'make test                 format, lints, unit, integration and end-to-end tests (root for the last)'
+	@echo 'make soak                 the long tests: the control plane killed at every moment of a deployment'
 	@echo 'make build                the release binary, target/release/darsena'
 	@echo 'make bench                sizes, memory and times, printed with the commands that made them'
 
@@ -42,6 +43,12 @@ e2e:
 	@[ "$$(id -u)" -eq 0 ] || { echo 'make e2e makes containers, which needs root: sudo -E make e2e' >&2; exit 1; }
 	cargo rustc --locked -p hello $(STATIC) -- -C target-feature=+crt-static
 	cargo test --locked -p darsena
+
+# The long tests; SOAK_KILLS sets how often the control plane is killed.
+soak:
+	scripts/prerequisites build run test
+	cargo rustc --locked -p hello $(STATIC) -- -C target-feature=+crt-static
+	cargo test --locked -p darsena --test e2e -- --ignored --nocapture
 
 bench: build hello
 	@scripts/prerequisites run

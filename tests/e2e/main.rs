@@ -12,6 +12,7 @@ mod leftovers;
 mod local_image;
 mod private_images;
 mod restart;
+mod soak;
 mod sources;
 mod story;
 mod under_load;

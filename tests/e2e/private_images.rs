@@ -121,6 +121,14 @@ fn a_private_image_is_deployed_with_its_credential_and_the_token_leaves_no_trace
     assert!(darsena.json(&["apps", "show", "shop"])["docker_registry_credential_id"].is_null());
     assert_eq!(darsena.get("shop.localhost", "/").0, 200, "what serves goes on");
 
+    // A crash leaves no core file, in which the memory of these processes would lie.
+    for pid in [darsena.serve_pid(), darsena.ingress_pid()] {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    }
+    // What is no secret is found, so the search can see.
+    assert!(!canary::hits(darsena, &[("image", IMAGE)]).is_empty());
     let secrets = [
         ("first token", FIRST),
         ("second token", SECOND),
