@@ -101,6 +101,10 @@ fn a_crashed_container_and_a_killed_ingress_come_back() {
         darsena.container_pids() != pids
             && matches!(request(darsena.http, "shop.localhost", "/"), Ok((200, _, _)))
     });
+    let condition = darsena.json(&["apps", "show", "shop"])["condition"].clone();
+    assert_eq!(condition["state"], "running", "{condition}");
+    assert_eq!(condition["restarts"], 1, "{condition}");
+    assert_eq!(condition["last_end"], "signal 9 (code 137)", "{condition}");
 
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(darsena.ingress_pid() as i32), Signal::SIGKILL)
         .unwrap();

@@ -86,8 +86,25 @@ pub trait Platform: Send + Sync + 'static {
     /// Live layers of a deployment that pulls now.
     fn progress(&self, deployment: DeploymentId) -> Option<Progress>;
 
+    /// How the container of the release that serves is; `None` when there is none to look after.
+    fn condition(&self, app: AppId) -> Option<Condition>;
+
     /// Where an application is reached, such as `http://shop.localhost:8080/`.
     fn url(&self, app: &AppName) -> String;
+}
+
+/// How a container that serves is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// `starting`, `running` or `backing_off`.
+    pub state: &'static str,
+    /// Starts after the first one.
+    pub restarts: u32,
+    /// How it ended last, in words.
+    pub last_end: Option<String>,
+    pub last_end_at: Option<Timestamp>,
+    /// When it is started again, while it is `backing_off`.
+    pub next_start_at: Option<Timestamp>,
 }
 
 /// What to deploy.

@@ -138,6 +138,16 @@ impl wanted::Platform for Glue {
         Some(wanted::Progress { layers: layers.collect() })
     }
 
+    fn condition(&self, app: AppId) -> Option<wanted::Condition> {
+        let deploy::Condition { phase, restarts, last_end, last_end_at } = self.0.condition(app)?;
+        let (state, next_start_at) = match phase {
+            deploy::Running::Starting => ("starting", None),
+            deploy::Running::Running => ("running", None),
+            deploy::Running::BackingOff { until } => ("backing_off", Some(until)),
+        };
+        Some(wanted::Condition { state, restarts, last_end, last_end_at, next_start_at })
+    }
+
     fn url(&self, app: &AppName) -> String {
         self.0.url(app)
     }

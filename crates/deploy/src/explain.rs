@@ -67,6 +67,15 @@ pub fn exit_words(exit_code: i32) -> String {
     }
 }
 
+/// The end of a container that served, in words: `code 3`, `killed: out of memory at 512 MB`.
+pub fn end_words(exit_code: i32, out_of_memory: bool, memory_mb: Option<u32>) -> String {
+    match (out_of_memory, memory_mb) {
+        (true, Some(limit)) => format!("killed: out of memory at {limit} MB"),
+        (true, None) => "killed: out of memory".to_owned(),
+        (false, _) => exit_words(exit_code),
+    }
+}
+
 /// What was seen of a container that runs and does not answer.
 #[derive(Debug)]
 pub struct Silent<'a> {
@@ -200,5 +209,7 @@ mod tests {
         assert_eq!(ended(127, false).code, FailureCode::CommandNotFound);
         assert_eq!(ended(137, true).message, "The container of web was killed: out of memory at 512 MB.");
         assert_eq!(ended(3, false).log_tail, ["boom"]);
+        assert_eq!(end_words(137, true, Some(512)), "killed: out of memory at 512 MB");
+        assert_eq!(end_words(3, false, Some(512)), "code 3");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::Status;
-use model::{App, AppId, ContainerId, DeploymentId, Failure, Phase, Release};
+use model::{App, AppId, ContainerId, DeploymentId, Failure, Phase, Release, Timestamp};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -22,6 +22,30 @@ const RUNS_WELL_AFTER: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub struct Keepers {
     keepers: Mutex<HashMap<AppId, (DeploymentId, JoinHandle<()>)>>,
+    conditions: Mutex<HashMap<AppId, Condition>>,
+}
+
+/// How the container of a serving release is, as its keeper sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    pub phase: Running,
+    /// How often it was started again since this control plane looks after it.
+    pub restarts: u32,
+    /// How it ended last, in words: `code 3`, `killed: out of memory at 512 MB`, or why it did not come up.
+    pub last_end: Option<String>,
+    pub last_end_at: Option<Timestamp>,
+}
+
+/// What the keeper does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Running {
+    /// It is being started or asked whether it is ready.
+    Starting,
+    Running,
+    /// It ended, and is started again at this moment.
+    BackingOff {
+        until: Timestamp,
+    },
 }
 
 impl Keepers {
@@ -35,6 +59,7 @@ impl Keepers {
             }
             keepers.remove(&app.id)
         };
+        self.conditions().remove(&app.id);
         if let Some((_, task)) = before {
             task.abort();
             // An aborted task gives an error, which is what was asked for.
@@ -53,6 +78,21 @@ impl Keepers {
         }
     }
 
+    /// How the application's container is; `None` when none is looked after.
+    pub fn condition(&self, app: AppId) -> Option<Condition> {
+        self.conditions().get(&app).cloned()
+    }
+
+    fn note(&self, app: AppId, change: impl FnOnce(&mut Condition)) {
+        let mut conditions = self.conditions();
+        let new = Condition { phase: Running::Starting, restarts: 0, last_end: None, last_end_at: None };
+        change(conditions.entry(app).or_insert(new));
+    }
+
+    fn conditions(&self) -> MutexGuard<'_, HashMap<AppId, Condition>> {
+        self.conditions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<AppId, (DeploymentId, JoinHandle<()>)>> {
         self.keepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,31 +100,43 @@ impl Keepers {
 
 /// Watches and restarts. Ends only by being aborted.
 async fn keep(platform: Platform, app: App, deployment: DeploymentId) {
-    let id = ContainerId::of(deployment);
     let mut back_off = BackOff::new();
     loop {
         let started = Instant::now();
-        match platform.bring_up(&app, deployment).await {
-            Ok(()) => match platform.engine().wait(&id).await {
-                Ok(exit) => {
-                    let words = explain::exit_words(exit.code);
-                    tracing::warn!(app = %app.name, %deployment, out_of_memory = exit.out_of_memory, "its container ended with {words}");
-                }
-                Err(error) => {
-                    tracing::error!(app = %app.name, %deployment, %error, "its container cannot be watched")
-                }
-            },
-            Err(failure) => {
-                tracing::error!(app = %app.name, %deployment, "it cannot be brought up: {}", failure.message)
-            }
-        }
+        platform.keepers().note(app.id, |condition| condition.phase = Running::Starting);
+        let end = platform.run_to_its_end(&app, deployment).await;
         let pause = back_off.pause(started.elapsed());
-        tracing::info!(app = %app.name, %deployment, pause_ms = pause.as_millis() as u64, "starting it again");
+        tracing::warn!(app = %app.name, %deployment, pause_ms = pause.as_millis() as u64, "its container ended: {end}; starting it again");
+        platform.keepers().note(app.id, |condition| {
+            let now = Timestamp::now();
+            condition.phase = Running::BackingOff { until: now + pause };
+            condition.restarts += 1;
+            condition.last_end = Some(end);
+            condition.last_end_at = Some(now);
+        });
+        // People get "starting" instead of an error while nobody is there.
+        platform.close_until_known(&app.name, deployment).await;
         tokio::time::sleep(pause).await;
     }
 }
 
 impl Platform {
+    /// Brings the container up and waits for its end. Gives the end in words.
+    async fn run_to_its_end(&self, app: &App, deployment: DeploymentId) -> String {
+        if let Err(failure) = self.bring_up(app, deployment).await {
+            return failure.message;
+        }
+        self.keepers().note(app.id, |condition| condition.phase = Running::Running);
+        match self.engine().wait(&ContainerId::of(deployment)).await {
+            Ok(exit) => {
+                let limit =
+                    self.serving_release(app, deployment).await.ok().map(|release| release.limits.memory_mb);
+                explain::end_words(exit.code, exit.out_of_memory, limit)
+            }
+            Err(error) => format!("it cannot be watched: {error}"),
+        }
+    }
+
     /// Makes sure that the container runs, answers and is routed. One that is routed already is left alone.
     async fn bring_up(&self, app: &App, deployment: DeploymentId) -> Result<(), Failure> {
         let internal = |error: &dyn std::error::Error| {

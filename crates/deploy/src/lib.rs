@@ -26,5 +26,6 @@ mod steps;
 mod watch;
 
 pub use error::DeployError;
+pub use keeper::{Condition, Running};
 pub use login::{LoginCheck, LoginError};
 pub use platform::{Parts, Platform, Request, RuntimeLine, Settings};

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::driver::Drivers;
 use crate::error::DeployError;
-use crate::keeper::Keepers;
+use crate::keeper::{Condition, Keepers};
 use crate::routes::Routes;
 
 /// The deployment side of an installation. Cheap to clone.
@@ -291,6 +291,11 @@ impl Platform {
         self.progress_table().get(&deployment).map(Progress::snapshot)
     }
 
+    /// How the container of the release that serves is; `None` when none is looked after.
+    pub fn condition(&self, app: AppId) -> Option<Condition> {
+        self.inner.keepers.condition(app)
+    }
+
     /// Where an application is reached.
     pub fn url(&self, app: &AppName) -> String {
         let Settings { domain, http_port, .. } = &self.inner.settings;
@@ -383,6 +388,10 @@ impl Platform {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    pub(crate) fn keepers(&self) -> &Keepers {
+        &self.inner.keepers
     }
 
     pub(crate) fn wake_driver(&self, company: CompanyId, app: AppId) {

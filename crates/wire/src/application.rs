@@ -135,6 +135,9 @@ pub struct Application {
     /// Where it answers, as `http://web.localhost:8080/`; `None` when nothing is routed to it by name. Extension.
     #[serde(default)]
     pub url: Option<String>,
+    /// How its container is; `None` when none runs on purpose. Extension.
+    #[serde(default)]
+    pub condition: Option<Condition>,
     /// The deployment whose release serves now; `None` before the first success. Extension.
     #[serde(default)]
     pub serving_deployment_id: Option<String>,
@@ -238,4 +241,17 @@ pub struct UpdateApplication {
     /// 1 to 604800.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hibernate_after_seconds: Option<u64>,
+}
+
+/// How the container of the serving release is. Extension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// `starting`, `running`, or `backing_off`: it ended and is started again at `next_start_at`.
+    pub state: String,
+    /// How often it was started again since the control plane looks after it.
+    pub restarts: u32,
+    /// How it ended last, as `code 3` or `killed: out of memory at 512 MB`.
+    pub last_end: Option<String>,
+    pub last_end_at: Option<String>,
+    pub next_start_at: Option<String>,
 }

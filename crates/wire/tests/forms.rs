@@ -67,6 +67,7 @@ fn nullable_fields_of_an_answer_are_written_as_null() {
     let deployment = json!({
         "id": "d", "app_id": "a", "status": "inProgress", "type": "manual", "trigger": "MANUAL_DEPLOY",
         "steps": ["rollout"], "docker_image_url": "nginx", "docker_image_digest": null,
+        "docker_registry_credential_id": null,
         "failure": {"during": "start", "code": "exited_early", "message": "it ended", "hint": null,
                     "exit_code": 3, "log_tail": ["bye"]},
         "git_type": null, "repo_url": null, "branch": null, "commit_sha": null, "commit_message": null,

@@ -167,7 +167,8 @@ async fn around(call: &Call, app: &App) -> Result<Around, ApiError> {
         Some(serving) => call.store().deployment(app.id, serving).await?.digest,
         None => None,
     };
-    Ok(Around { url: call.state.platform.url(&app.name), digest })
+    let condition = call.state.platform.condition(app.id);
+    Ok(Around { url: call.state.platform.url(&app.name), digest, condition })
 }
 
 fn explain(error: StoreError, app: &App) -> ApiError {

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use api::platform::{
-    DeployRequest, ImageProblem, InspectedPlatform, Inspection, LayerProgress, LayerState, LogQuery,
+    self, DeployRequest, ImageProblem, InspectedPlatform, Inspection, LayerProgress, LayerState, LogQuery,
     LoginCheck, LoginVerdict, Platform, PlatformError, Progress, RuntimeLine,
 };
 use async_trait::async_trait;
@@ -316,6 +316,17 @@ impl Platform for Double {
     fn progress(&self, _deployment: DeploymentId) -> Option<Progress> {
         let layer = LayerProgress { digest: digest(7), done: 10, total: 20, state: LayerState::Pulling };
         Some(Progress { layers: vec![layer] })
+    }
+
+    fn condition(&self, _app: AppId) -> Option<platform::Condition> {
+        let last_end_at = Some(Timestamp::UNIX_EPOCH);
+        Some(platform::Condition {
+            state: "backing_off",
+            restarts: 2,
+            last_end: Some("code 3".to_owned()),
+            last_end_at,
+            next_start_at: last_end_at,
+        })
     }
 
     fn url(&self, app: &AppName) -> String {

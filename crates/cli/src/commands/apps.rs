@@ -86,6 +86,7 @@ async fn show(client: &Client, name: &str, output: &Output) -> Result<(), Failur
     output.record(&[
         ("name", application.name.clone()),
         ("state", state(application.status, application.is_suspended).to_owned()),
+        ("container", container(application.condition.as_ref())),
         ("url", text(&application.url)),
         ("image", text(&application.docker_image)),
         ("digest", text(&application.docker_image_digest)),
@@ -96,6 +97,22 @@ async fn show(client: &Client, name: &str, output: &Output) -> Result<(), Failur
         ("created", application.created_at.clone()),
         ("id", application.id.clone()),
     ])
+}
+
+/// `running`, or what happened to it and when it is started again.
+fn container(condition: Option<&Condition>) -> String {
+    let Some(condition) = condition else { return "-".to_owned() };
+    let mut words = condition.state.replace('_', " ");
+    if condition.restarts > 0 {
+        words += &format!(", started again {} times", condition.restarts);
+    }
+    if let Some(end) = &condition.last_end {
+        words += &format!(", last end: {end}");
+    }
+    if let Some(next) = &condition.next_start_at {
+        words += &format!(", next start {next}");
+    }
+    words
 }
 
 fn size(process: &Process) -> String {
