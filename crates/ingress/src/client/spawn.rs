@@ -32,8 +32,6 @@ pub(super) async fn spawn(
         .args(config.to_args())
         .env_clear()
         .current_dir("/")
-        // A Ctrl-C at the terminal is for the control plane alone.
-        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log(launch.log.as_deref())?)
