@@ -189,9 +189,16 @@ fn resources(spec: &ContainerSpec, host: &Host) -> Value {
 }
 
 /// The list, and the counters of thermal throttling of every processor, which tell neighbours' load.
+///
+/// The processors are those that the machine has, not those that this process may use.
 fn masked() -> Vec<String> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let throttle = (0..processors).map(|n| format!("/sys/devices/system/cpu/cpu{n}/thermal_throttle"));
+    let processors = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let mut throttle: Vec<_> = processors
+        .map(|entry| entry.path().join("thermal_throttle"))
+        .filter(|path| path.exists())
+        .filter_map(|path| path.into_os_string().into_string().ok())
+        .collect();
+    throttle.sort();
     MASKED.map(str::to_owned).into_iter().chain(throttle).collect()
 }
 

@@ -56,6 +56,8 @@ async fn root_in_a_container_gets_nowhere() {
         "mknod",
         "af_alg",
         "af_vsock",
+        "af_alg_high",
+        "af_vsock_high",
         "af_packet",
         "raw_icmp",
         "io_uring_setup",

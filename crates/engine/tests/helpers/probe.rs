@@ -108,6 +108,8 @@ fn try_what_is_forbidden() {
         call("mknod", syscall(133, path(b"/disk\0"), 0o60600, 8 << 8));
         call("af_alg", syscall(41, 38, 5, 0));
         call("af_vsock", syscall(41, 40, 1, 0));
+        call("af_alg_high", syscall(41, 0x1_0000_0026u64, 5, 0));
+        call("af_vsock_high", syscall(41, 0x1_0000_0028u64, 1, 0));
         call("af_packet", syscall(41, 17, 3, 0));
         call("raw_icmp", syscall(41, 2, 3, 1));
         call("netlink", syscall(41, 16, 3, 0));
