@@ -3,7 +3,7 @@
 
 use image::{ImageError, LayerState, Login, Progress, Resolved};
 use model::image::{Reference, RootFs};
-use model::{CompanyId, CredentialId, Failure, Phase, Release};
+use model::{CompanyId, CredentialId, CredentialStatus, Failure, FailureCode, Phase, Release};
 
 use crate::error::DeployError;
 use crate::login::{Chosen, LoginError};
@@ -55,7 +55,7 @@ impl Platform {
     ) -> Result<Resolved, PullError> {
         let chosen = self.login_for(company, credential, reference).await.map_err(PullError::Login)?;
         let resolved = self.images().resolve(reference, login(chosen.as_ref()), company).await;
-        self.told(company, chosen.as_ref(), reference, resolved).await
+        self.told(company, chosen.as_ref(), reference, resolved, |resolved| resolved.with_login).await
     }
 
     /// A release's layers in place. Layers that are here need no login and ask no registry, so a credential that
@@ -77,12 +77,13 @@ impl Platform {
             // Nobody was asked, so nothing was learnt about the credential.
             return fetched.map_err(PullError::plain);
         }
-        self.told(release.company, chosen.as_ref(), reference, fetched).await
+        // Whether the login was wanted for a layer is not known; resolving it said whether it is good.
+        self.told(release.company, chosen.as_ref(), reference, fetched, |_| false).await
     }
 
     /// The release's layers without any registry, or else why there is no login for it.
     fn layers_here(&self, release: &Release, error: LoginError) -> Result<RootFs, PullError> {
-        match self.images().rootfs(&release.manifest) {
+        match self.images().rootfs_for(&release.manifest, release.company) {
             Ok(Some(rootfs)) => Ok(rootfs),
             Ok(None) => Err(PullError::Login(error)),
             Err(error) => Err(PullError::plain(error)),
@@ -96,8 +97,16 @@ impl Platform {
         chosen: Option<&Chosen>,
         reference: &Reference,
         outcome: Result<T, ImageError>,
+        login_accepted: impl FnOnce(&T) -> bool,
     ) -> Result<T, PullError> {
-        self.note_outcome(chosen, &outcome).await;
+        if let Some(Chosen { credential, .. }) = chosen {
+            let status = match &outcome {
+                Ok(value) => login_accepted(value).then_some(CredentialStatus::Valid),
+                // A network that is down says nothing about a login.
+                Err(error) => (error.code() == FailureCode::CredentialRejected).then_some(CredentialStatus::Rejected),
+            };
+            self.note_use(credential, status).await;
+        }
         match outcome {
             Ok(value) => Ok(value),
             Err(error) => {

@@ -201,7 +201,7 @@ impl Platform {
     ) -> Result<(), Failure> {
         let rootfs = self
             .images()
-            .rootfs(&release.manifest)
+            .rootfs_for(&release.manifest, release.company)
             .map_err(|error| PullError::plain(error).failure(Phase::Start))?;
         let Some(rootfs) = rootfs else {
             return Err(layers_gone(&release.reference));

@@ -4,7 +4,7 @@
 //!
 //! 1. [`ImageStore::resolve`]: reference → manifest and configuration, both verified and kept;
 //! 2. [`ImageStore::fetch`]: layers in place, each one stream from the network to its own folder;
-//! 3. [`ImageStore::rootfs`]: what an overlay is made of, from disk only;
+//! 3. [`ImageStore::rootfs_for`]: what an overlay is made of, from disk only;
 //! 4. [`ImageStore::load`]: the same from an OCI layout on disk, without network, for everybody;
 //! 5. [`ImageStore::sweep`]: remove what nobody needs;
 //! 6. [`ImageStore::verify`]: try a login at its registry, without a pull.

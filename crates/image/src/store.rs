@@ -96,10 +96,11 @@ impl ImageStore {
         verdict.map_err(|cause| ImageError::of_login(host, caller.withheld(cause)))
     }
 
-    /// The root filesystem of a manifest, from disk only; `None` when a part of it is not here. It waits for the
-    /// disk.
-    pub fn rootfs(&self, manifest: &Digest) -> Result<Option<RootFs>, ImageError> {
-        self.inner.rootfs(manifest).map_err(|cause| ImageError::new(manifest, Phase::Pull, cause))
+    /// The root filesystem of a manifest, from disk only; `None` when a part of it is not here, or not for `owner`,
+    /// who never had it. It waits for the disk.
+    pub fn rootfs_for(&self, manifest: &Digest, owner: CompanyId) -> Result<Option<RootFs>, ImageError> {
+        let rootfs = self.inner.rootfs_for(manifest, Owner::Company(owner));
+        rootfs.map_err(|cause| ImageError::new(manifest, Phase::Pull, cause))
     }
 
     /// Loads an OCI layout (a tar or a folder) and names it `localhost/NAME:TAG`, its layers in place.
@@ -212,8 +213,11 @@ impl Inner {
         Ok(())
     }
 
-    fn rootfs(&self, manifest: &Digest) -> Result<Option<RootFs>, Cause> {
-        let Some((layers, _)) = source::kept(manifest, &self.folders)? else { return Ok(None) };
+    fn rootfs_for(&self, manifest: &Digest, owner: Owner) -> Result<Option<RootFs>, Cause> {
+        let Some(layers) = source::kept_for(owner, manifest, &self.folders)? else { return Ok(None) };
+        if !layers.iter().all(|layer| self.is_here(layer, owner)) {
+            return Ok(None);
+        }
         match assemble(&self.folders, &layers) {
             Ok(rootfs) => Ok(Some(rootfs)),
             Err(Cause::LayerNotHere(_)) => Ok(None),

@@ -61,7 +61,7 @@ async fn gzip_zstd_and_plain_layers_come_from_debians_registry() {
     let again = bench.store.fetch(&resolved.manifest, &reference, None, company(), &progress).await.unwrap();
     assert_eq!(again, rootfs, "with everything here, no registry is needed");
     assert!(progress.snapshot().iter().all(|layer| layer.state == LayerState::Shared));
-    assert_eq!(bench.store.rootfs(&resolved.manifest).unwrap(), Some(rootfs));
+    assert_eq!(bench.store.rootfs_for(&resolved.manifest, company()).unwrap(), Some(rootfs));
     let error = bench.store.resolve(&reference, None, company()).await.unwrap_err();
     assert_eq!(error.code(), FailureCode::RegistryUnreachable, "{error}");
     assert!(error.to_string().contains("demo/app:1"), "{error}");
@@ -199,7 +199,7 @@ async fn implied_directories_take_mode_and_owner_from_below() {
     let (resolved, rootfs) = bench.pull(&format!("{}/implied:1", registry.host())).await.unwrap();
     let fix = |path: &str, mode, id| DirFix { path: path.to_owned(), mode, uid: id, gid: id };
     assert_eq!(rootfs.dir_fixes, [fix("home", 0o750, 7), fix("tmp", 0o1777, 0)]);
-    assert_eq!(bench.store.rootfs(&resolved.manifest).unwrap().unwrap().dir_fixes, rootfs.dir_fixes);
+    assert_eq!(bench.store.rootfs_for(&resolved.manifest, company()).unwrap().unwrap().dir_fixes, rootfs.dir_fixes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -217,8 +217,8 @@ async fn sweeping_keeps_what_is_needed() {
 
     let swept = bench.store.sweep(std::slice::from_ref(&a.manifest)).unwrap();
     assert_eq!((swept.layers, swept.documents), (1, 2));
-    assert_eq!(bench.store.rootfs(&a.manifest).unwrap(), Some(rootfs_a));
-    assert_eq!(bench.store.rootfs(&b.manifest).unwrap(), None);
+    assert_eq!(bench.store.rootfs_for(&a.manifest, company()).unwrap(), Some(rootfs_a));
+    assert_eq!(bench.store.rootfs_for(&b.manifest, company()).unwrap(), None);
     let swept = bench.store.sweep(&[]).unwrap();
     assert_eq!((swept.layers, swept.documents), (2, 2));
     bench.is_clean();

@@ -51,8 +51,16 @@ async fn a_cached_private_image_is_refused_without_its_credential() {
     let renamed = Reference::parse("localhost/x:1").unwrap();
     let fetched = bench.store.fetch(&resolved.manifest, &renamed, None, neighbour(), &Progress::new()).await;
     fails(fetched, Code::ImageNotFound, "");
+    // Nor does the disk alone give it to who never had it.
+    let here = |owner| bench.store.rootfs_for(&resolved.manifest, owner).unwrap().is_some();
+    assert!(here(company()) && !here(neighbour()));
+    // Knowing what it is made of proves nothing about its layers.
+    let asked = Reference::parse(&by_tag).unwrap();
+    bench.store.resolve(&asked, Some(&login), neighbour()).await.unwrap();
+    assert!(!here(neighbour()));
     // Who has the credential proves it by downloading.
     bench.pull_as(&by_tag, Some(&login), neighbour()).await.unwrap();
+    assert!(here(neighbour()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
