@@ -20,6 +20,9 @@ pub struct Resolved {
     pub layers: Vec<LayerInfo>,
     /// Compressed bytes of the layers and the configuration.
     pub size: u64,
+    /// Whether the login was sent and the registry took it. It is not sent to a registry that gives the image to
+    /// everybody, so nothing is known of it then.
+    pub with_login: bool,
 }
 
 /// A platform that an index offers.

@@ -36,27 +36,25 @@ impl Source<'_> {
     /// A manifest or index by digest.
     async fn document(&self, digest: &Digest, folders: &Folders) -> Result<Fetched, Cause> {
         if let Some(bytes) = folders.read_own_blob(digest, self.owner()) {
-            return Ok(Fetched { bytes, digest: digest.clone(), content_type: None });
+            return Ok(Fetched::here(bytes, digest));
         }
         match self {
             Source::Registry { client, place, caller } => {
                 client.manifest(place, What::Digest(digest), *caller).await
             }
-            Source::Layout(_) | Source::Kept => {
-                Ok(Fetched { bytes: self.stored(digest)?, digest: digest.clone(), content_type: None })
-            }
+            Source::Layout(_) | Source::Kept => Ok(Fetched::here(self.stored(digest)?, digest)),
         }
     }
 
-    async fn config(&self, digest: &Digest, size: u64, folders: &Folders) -> Result<Vec<u8>, Cause> {
+    async fn config(&self, digest: &Digest, size: u64, folders: &Folders) -> Result<Fetched, Cause> {
         if let Some(bytes) = folders.read_own_blob(digest, self.owner()) {
-            return Ok(bytes);
+            return Ok(Fetched::here(bytes, digest));
         }
         match self {
             Source::Registry { client, place, caller } => {
                 client.small_blob(place, digest, size, *caller).await
             }
-            Source::Layout(_) | Source::Kept => self.stored(digest),
+            Source::Layout(_) | Source::Kept => Ok(Fetched::here(self.stored(digest)?, digest)),
         }
     }
 
@@ -82,6 +80,7 @@ pub(crate) async fn resolve(source: Source<'_>, top: Fetched, folders: &Folders)
     let mut documents = Vec::new();
     let mut current = top;
     let mut media_type = None;
+    let mut with_login = current.with_login;
     let manifest = loop {
         let document = Document::parse(&current.bytes, current.content_type.as_deref())?;
         media_type.get_or_insert_with(|| document.media_type().to_owned());
@@ -94,22 +93,24 @@ pub(crate) async fn resolve(source: Source<'_>, top: Fetched, folders: &Folders)
                 let next = choose(&index, &mut platforms)?;
                 documents.push((current.digest, current.bytes));
                 current = source.document(&next, folders).await?;
+                with_login |= current.with_login;
             }
         }
     };
-    let config_bytes = source.config(&manifest.config.digest, manifest.config.size, folders).await?;
-    let configuration = read_config(&config_bytes, manifest.layers.len())?;
+    let config = source.config(&manifest.config.digest, manifest.config.size, folders).await?;
+    let configuration = read_config(&config.bytes, manifest.layers.len())?;
     if !configuration.platform.is_supported() {
         return Err(Cause::PlatformMissing(offered(&platforms, &configuration.platform)));
     }
-    documents.push((manifest.config.digest.clone(), config_bytes));
+    documents.push((config.digest, config.bytes));
     documents.push((current.digest.clone(), current.bytes));
     for (digest, bytes) in &documents {
         folders.write_blob(digest, bytes)?;
         folders.prove(digest.hex(), source.owner())?;
     }
     let media_type = media_type.unwrap_or_default();
-    Ok(describe(digest, media_type, current.digest, &manifest, configuration, platforms))
+    let resolved = describe(digest, media_type, current.digest, &manifest, configuration, platforms);
+    Ok(Resolved { with_login: with_login || config.with_login, ..resolved })
 }
 
 /// The manifest or index to go on with.
@@ -151,6 +152,7 @@ fn describe(
         manifest: manifest_digest,
         media_type,
         digest,
+        with_login: false,
     }
 }
 

@@ -140,7 +140,8 @@ impl Inner {
     async fn resolve_local(&self, reference: &Reference) -> Result<Resolved, Cause> {
         let name = self.folders.local_name(reference).ok_or(Cause::NotLoaded)?;
         let bytes = self.folders.read_blob(&name.digest).ok_or(Cause::NotLoaded)?;
-        let top = Fetched { bytes, digest: name.digest, content_type: Some(name.media_type) };
+        let top =
+            Fetched { bytes, digest: name.digest, content_type: Some(name.media_type), with_login: false };
         source::resolve(Source::Kept, top, &self.folders).await
     }
 
@@ -238,7 +239,7 @@ impl Inner {
             .map_err(|error| Cause::Unpack(error.to_string()))??;
         let source = Source::Layout(&layout);
         let top = source.stored(&layout.digest)?;
-        let top = Fetched { bytes: top, digest: layout.digest.clone(), content_type: None };
+        let top = Fetched::here(top, &layout.digest);
         let resolved = source::resolve(source, top, &self.folders).await?;
         self.bring_all(Origin::Folder(&layout.blobs), &resolved.layers, &Progress::new()).await?;
         self.folders.set_local_name(name, &resolved.digest, &resolved.media_type)?;

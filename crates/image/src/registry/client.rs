@@ -49,6 +49,8 @@ pub(crate) struct Fetched {
     pub bytes: Vec<u8>,
     pub digest: Digest,
     pub content_type: Option<String>,
+    /// Whether it came for the caller's login, and not for everybody.
+    pub with_login: bool,
 }
 
 /// A blob on its way.
@@ -64,6 +66,8 @@ struct Asked {
     response: Response,
     /// The token, when one was sent. With it the login was good, so a refusal is about the image.
     token: Option<Authorization>,
+    /// Whether the login, or a token made of it, was sent.
+    with_login: bool,
 }
 
 /// Why a blob does not come.
@@ -75,6 +79,13 @@ pub(crate) enum BlobError {
     WrongRange,
     Missing,
     Final(Cause),
+}
+
+impl Fetched {
+    /// A document that no registry was asked for.
+    pub fn here(bytes: Vec<u8>, digest: &Digest) -> Self {
+        Self { bytes, digest: digest.clone(), content_type: None, with_login: false }
+    }
 }
 
 impl Client {
@@ -120,7 +131,7 @@ impl Client {
         if !asked.response.status().is_success() {
             return Err(self.refused(place, what, caller, asked).await);
         }
-        let response = asked.response;
+        let Asked { response, with_login, .. } = asked;
         let header = |name: &str| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
@@ -137,7 +148,7 @@ impl Client {
         for expected in [promised, claimed].into_iter().flatten() {
             check_digest("the manifest", &expected, &digest)?;
         }
-        Ok(Fetched { bytes, digest, content_type })
+        Ok(Fetched { bytes, digest, content_type, with_login })
     }
 
     /// Gets a small blob whole: a configuration.
@@ -147,7 +158,7 @@ impl Client {
         digest: &Digest,
         size: u64,
         caller: Caller<'_>,
-    ) -> Result<Vec<u8>, Cause> {
+    ) -> Result<Fetched, Cause> {
         let asked = self.get(place, &place.url(&format!("blobs/{digest}")), identity(), caller).await?;
         if !asked.response.status().is_success() {
             return Err(match asked.response.status().as_u16() {
@@ -155,7 +166,7 @@ impl Client {
                 _ => self.refused(place, What::Digest(digest), caller, asked).await,
             });
         }
-        let response = asked.response;
+        let Asked { response, with_login, .. } = asked;
         let most = usize::try_from(size).unwrap_or(MAX_DOCUMENT).min(MAX_DOCUMENT);
         let bytes = transport::read_body(response, &place.registry, Limit::Cut(most + 1)).await?;
         if bytes.len() as u64 != size {
@@ -164,7 +175,7 @@ impl Client {
             return Err(Cause::DigestMismatch { what: "the configuration's size", expected, actual });
         }
         check_digest("the configuration", digest.as_str(), &digest_of(&bytes))?;
-        Ok(bytes)
+        Ok(Fetched { bytes, digest: digest.clone(), content_type: None, with_login })
     }
 
     /// Opens a blob from `offset` on. A registry that knows no ranges gives it from the start.
@@ -183,21 +194,18 @@ impl Client {
             headers.insert(RANGE, range);
         }
         let got = self.get(place, &place.url(&format!("blobs/{digest}")), headers, caller).await;
-        let Asked { response, token } = got.map_err(|cause| match cause {
+        let asked = got.map_err(|cause| match cause {
             Cause::Unreachable { reason, .. } => BlobError::Broken(reason),
             cause => BlobError::Final(cause),
         })?;
-        match response.status().as_u16() {
-            200 => Ok(BlobStream { response, offset: 0 }),
-            206 if offset > 0 && is_range(response.headers(), offset, size) => {
-                Ok(BlobStream { response, offset })
+        match asked.response.status().as_u16() {
+            200 => Ok(BlobStream { response: asked.response, offset: 0 }),
+            206 if offset > 0 && is_range(asked.response.headers(), offset, size) => {
+                Ok(BlobStream { response: asked.response, offset })
             }
             206 | 416 if offset > 0 => Err(BlobError::WrongRange),
             404 | 410 => Err(BlobError::Missing),
-            _ => {
-                let asked = Asked { response, token };
-                Err(BlobError::Final(self.refused(place, What::Digest(digest), caller, asked).await))
-            }
+            _ => Err(BlobError::Final(self.refused(place, What::Digest(digest), caller, asked).await)),
         }
     }
 
@@ -227,13 +235,15 @@ impl Client {
         let kept = self.tokens.get(place, caller);
         let response = send(kept.as_ref()).await?;
         if response.status().as_u16() != 401 {
-            return Ok(Asked { response, token: kept });
+            let with_login = kept.as_ref().is_some_and(|kept| kept.is_secret);
+            return Ok(Asked { response, token: kept, with_login });
         }
         let challenge = challenge_of(&response, registry)?;
         drop(response);
         let authorization = self.tokens.obtain(&self.transport, place, &challenge, caller).await?;
         let response = send(Some(&authorization)).await?;
-        Ok(Asked { response, token: authorization.is_bearer().then_some(authorization) })
+        let with_login = authorization.is_secret;
+        Ok(Asked { response, token: authorization.is_bearer().then_some(authorization), with_login })
     }
 
     /// Refuses, before anything is sent, to use a login where it would travel in plain.
@@ -246,7 +256,7 @@ impl Client {
 
     /// What an answer that is no success means.
     async fn refused(&self, place: &Place, what: What<'_>, caller: Caller<'_>, asked: Asked) -> Cause {
-        let Asked { response, token } = asked;
+        let Asked { response, token, .. } = asked;
         let redactor = caller.redactor().and(token.as_ref().and_then(Authorization::secret));
         let answer = Answer::read(response, &place.registry, &redactor).await;
         let registry = place.registry.clone();

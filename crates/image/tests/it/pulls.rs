@@ -199,7 +199,10 @@ async fn implied_directories_take_mode_and_owner_from_below() {
     let (resolved, rootfs) = bench.pull(&format!("{}/implied:1", registry.host())).await.unwrap();
     let fix = |path: &str, mode, id| DirFix { path: path.to_owned(), mode, uid: id, gid: id };
     assert_eq!(rootfs.dir_fixes, [fix("home", 0o750, 7), fix("tmp", 0o1777, 0)]);
-    assert_eq!(bench.store.rootfs_for(&resolved.manifest, company()).unwrap().unwrap().dir_fixes, rootfs.dir_fixes);
+    assert_eq!(
+        bench.store.rootfs_for(&resolved.manifest, company()).unwrap().unwrap().dir_fixes,
+        rootfs.dir_fixes
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

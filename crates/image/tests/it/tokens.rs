@@ -355,3 +355,33 @@ fn expected(status: u16) -> Code {
         _ => Code::RegistryError,
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_login_that_the_registry_took_counts_as_used() {
+    // The image is for everybody: the login is not sent, so nothing is known of it.
+    let (public, bench) = registry(|_, _| None).await;
+    let name = format!("{}/app:1", public.host());
+    assert!(!bench.resolve_as_ada(&name).await.unwrap().with_login);
+    assert!(public.seen().iter().all(|seen| seen.authorization().is_none()));
+
+    let (tokens, bench) = with_tokens(|_| token(r#"{"token":"good"}"#)).await;
+    let name = format!("{}/app:1", tokens.host());
+    assert!(bench.resolve_as_ada(&name).await.unwrap().with_login);
+    assert!(!bench.pull(&name).await.unwrap().0.with_login, "a token that everybody gets");
+
+    let basic = |seen: &Seen, _: &str| {
+        (seen.authorization() != Some(BASIC)).then(|| Reply::challenge("Basic realm=\"x\""))
+    };
+    let (private, bench) = registry(basic).await;
+    let name = format!("{}/app:1", private.host());
+    assert!(bench.resolve_as_ada(&name).await.unwrap().with_login);
+
+    // Some give manifests to everybody, and ask who it is for the rest.
+    let (half, bench) = registry(move |seen, host| match seen.path.contains("/blobs/") {
+        true => basic(seen, host),
+        false => None,
+    })
+    .await;
+    let name = format!("{}/app:1", half.host());
+    assert!(bench.resolve_as_ada(&name).await.unwrap().with_login);
+}
