@@ -22,4 +22,4 @@ pub(crate) use locks::Locks;
 pub(crate) use proofs::Owner;
 pub(crate) use record::LayerRecord;
 pub(crate) use remove::remove_tree;
-pub(crate) use tenancy::{OwnFolder, bringing, sweeping};
+pub(crate) use tenancy::{OwnFolder, bringing, placing, sweeping};

@@ -28,6 +28,20 @@ impl LayerRecord {
         serde_json::from_slice(&fs::read(folder.join(NAME)).ok()?).ok()
     }
 
+    /// Whether there is one that can be read, for whoever replaces a layer that has none: a disk that does not
+    /// answer is an error, so that it does not cost a layer in use its place.
+    pub fn is_in(folder: &Path, diff_id: &DiffId) -> io::Result<bool> {
+        match fs::read(folder.join(NAME)) {
+            Ok(text) => {
+                Ok(serde_json::from_slice::<Self>(&text).is_ok_and(|record| record.diff_id == *diff_id))
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes the record and makes it last.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         let mut file = File::create_new(folder.join(NAME))?;

@@ -2,7 +2,8 @@
 //!
 //! Every process works in a folder of its own below `tmp/` and holds a lock on it, which the kernel lets go of
 //! however the process ends. So whoever opens the store can tell work under way from what a crash left. A
-//! second lock keeps the sweep away from what another process has brought and not yet named.
+//! second lock keeps the sweep away from what another process has brought and not yet named, and a third one
+//! lets one process at a time put a layer in place.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -59,6 +60,11 @@ impl Drop for OwnFolder {
 /// Held by whoever brings an image that no release names yet; any number of them at once.
 pub(crate) fn bringing(root: &Path) -> io::Result<File> {
     lock_file(&root.join("sweep.lock"), FlockOperation::LockShared)
+}
+
+/// Held from the look whether a layer is in place to the rename that puts it there.
+pub(crate) fn placing(root: &Path) -> io::Result<File> {
+    lock_file(&root.join("place.lock"), FlockOperation::LockExclusive)
 }
 
 /// Held by the sweep; `None` while somebody brings an image.

@@ -1,4 +1,5 @@
-//! An unpacked layer goes to its place: marked, made last, renamed once.
+//! An unpacked layer goes to its place: marked, made last, renamed once. One that is there stays, for containers
+//! may run on it.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,12 +11,12 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, XattrFlags, fsetxattr, open, openat
 use rustix::io::Errno;
 
 use crate::Cause;
-use crate::disk::{Folders, LayerRecord, Scratch, remove_tree, sync_folder};
+use crate::disk::{Folders, LayerRecord, Scratch, placing, remove_tree, sync_folder};
 use crate::unpack::report::{PathBytes, Unpacked};
 use crate::unpack::{FILES, TRASH};
 
-/// Puts the layer in place. Everything is on disk before the rename, so a layer in place is whole even after a
-/// power cut.
+/// Puts the layer in place, unless it is there. Everything is on disk before the rename, so a layer in place is
+/// whole even after a power cut.
 pub(super) fn put_in_place(
     folders: &Folders,
     scratch: &Scratch,
@@ -24,20 +25,15 @@ pub(super) fn put_in_place(
 ) -> Result<(), Cause> {
     let place = folders.layer(diff_id);
     if folders.layer_record(diff_id).is_some() {
-        // Another process was faster; its files are the same and may be in use.
         return Ok(());
     }
-    finish(folders, scratch.path(), &place, diff_id, unpacked)
+    finish(scratch.path(), diff_id, unpacked)
+        .and_then(|()| rename(folders, scratch.path(), &place, diff_id))
         .map_err(|error| Cause::storage("write", place, error))
 }
 
-fn finish(
-    folders: &Folders,
-    from: &Path,
-    place: &Path,
-    diff_id: &DiffId,
-    unpacked: Unpacked,
-) -> io::Result<()> {
+/// Makes the layer whole where it was unpacked.
+fn finish(from: &Path, diff_id: &DiffId, unpacked: Unpacked) -> io::Result<()> {
     // The process that wrote here is not trusted: were `fs` a link, it would lead out.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let files = open(from.join(FILES), flags, Mode::empty())?;
@@ -53,9 +49,17 @@ fn finish(
     };
     record.write(from)?;
     // One call for all files: it also reports what could not be written since this handle was opened.
-    syncfs(File::open(from)?)?;
-    if place.exists() {
-        // It has no readable record, or it would have been used.
+    Ok(syncfs(File::open(from)?)?)
+}
+
+/// Only the look and the rename are under the lock of all processes; nobody waits for another one's unpacking.
+fn rename(folders: &Folders, from: &Path, place: &Path, diff_id: &DiffId) -> io::Result<()> {
+    let _lock = placing(folders.root())?;
+    if LayerRecord::is_in(place, diff_id)? {
+        // Another process was faster; its files are the same and may be in use.
+        return Ok(());
+    }
+    if fs::symlink_metadata(place).is_ok() {
         fs::rename(place, folders.scratch_path())?;
     }
     fs::rename(from, place)?;
@@ -80,4 +84,58 @@ fn mark_opaque(files: &OwnedFd, path: &PathBytes) -> io::Result<()> {
         }
     }
     Err(Errno::AGAIN.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use model::image::Digest;
+
+    use super::*;
+
+    fn unpacked(folders: &Folders, content: &str) -> (Scratch, Unpacked) {
+        let scratch = folders.scratch().unwrap();
+        fs::create_dir(scratch.path().join(FILES)).unwrap();
+        fs::create_dir(scratch.path().join(TRASH)).unwrap();
+        fs::write(scratch.path().join(FILES).join("file"), content).unwrap();
+        let (implied_dirs, opaque_dirs) = (Vec::new(), Vec::new());
+        (scratch, Unpacked { diff_id: String::new(), bytes: 1, entries: 1, implied_dirs, opaque_dirs })
+    }
+
+    #[test]
+    fn a_layer_that_another_process_put_in_place_meanwhile_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = Folders::open(root.path()).unwrap();
+        let diff_id = DiffId::new(Digest::from_sha256([7; 32]));
+        let place = folders.layer(&diff_id);
+        let (slow, late) = unpacked(&folders, "late");
+        let (quick, early) = unpacked(&folders, "early");
+        finish(quick.path(), &diff_id, early).unwrap();
+
+        let lock = placing(root.path()).unwrap();
+        std::thread::scope(|scope| {
+            let putting = scope.spawn(|| put_in_place(&folders, &slow, &diff_id, late));
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !LayerRecord::is_in(slow.path(), &diff_id).unwrap() {
+                assert!(Instant::now() < deadline, "it waits for the lock too early");
+                std::thread::yield_now();
+            }
+            fs::rename(quick.path(), &place).unwrap();
+            drop(lock);
+            putting.join().unwrap().unwrap();
+        });
+        assert_eq!(fs::read_to_string(place.join(FILES).join("file")).unwrap(), "early");
+    }
+
+    #[test]
+    fn what_has_no_record_gives_way() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = Folders::open(root.path()).unwrap();
+        let diff_id = DiffId::new(Digest::from_sha256([8; 32]));
+        fs::create_dir(folders.layer(&diff_id)).unwrap();
+        let (scratch, whole) = unpacked(&folders, "whole");
+        put_in_place(&folders, &scratch, &diff_id, whole).unwrap();
+        assert!(folders.layer_record(&diff_id).is_some());
+    }
 }
