@@ -254,13 +254,21 @@ fn prepare_run_folder(run: &Path) -> Result<()> {
 async fn announce(store: &store::Store, paths: &Paths, api: SocketAddr, http: SocketAddr) -> Result<()> {
     tracing::info!(%api, %http, data = %paths.data.display(), "Darsena is ready");
     if let Some(token) = store.instance().setup_token().await? {
+        // A journal is read by more people than the data folder.
+        let elsewhere = match std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+            true => format!("or anywhere else with the one-time setup token {token}"),
+            false => format!(
+                "or anywhere else with the one-time token in {}",
+                paths.data.join("setup-token").display()
+            ),
+        };
         eprintln!();
         eprintln!("This installation has no account yet. Make the first one, on this machine:");
         eprintln!(
             "  darsena setup --url http://{api} --data {} --email YOU@EXAMPLE.COM --company NAME",
             paths.data.display()
         );
-        eprintln!("or anywhere else with the one-time setup token {token}");
+        eprintln!("{elsewhere}");
         eprintln!();
     }
     Ok(())

@@ -82,7 +82,8 @@ impl Platform {
         reference: &Reference,
     ) -> Result<Option<Chosen>, LoginError> {
         let Some(id) = credential else { return Ok(None) };
-        let credential = self.store().company(company).credential(id).await.map_err(gone)?;
+        let found = self.store().company(company).credential_with_secret(id).await;
+        let (credential, secret) = found.map_err(gone)?;
         if !credential.fits(reference.host()) {
             return Err(LoginError::OtherHost {
                 own: credential.host.unwrap_or_else(|| "Amazon ECR".to_owned()),
@@ -90,21 +91,14 @@ impl Platform {
                 host: reference.host().to_owned(),
             });
         }
-        let login = self.unsealed(&credential).await?;
+        let login = Login::new(credential.username.as_str(), secret.expose());
         Ok(Some(Chosen { credential, login }))
     }
 
-    /// Notes what a pull says about the credential it used: used, and accepted or rejected.
-    pub(crate) async fn note_outcome<T>(&self, chosen: Option<&Chosen>, outcome: &Result<T, ImageError>) {
-        let Some(Chosen { credential, .. }) = chosen else { return };
+    /// Notes that a pull used the credential, and what the registry said of it, if it said anything.
+    pub(crate) async fn note_use(&self, credential: &Credential, status: Option<CredentialStatus>) {
         let now = Timestamp::now();
         let company = self.store().company(credential.company);
-        let status = match outcome {
-            Ok(_) => Some(CredentialStatus::Valid),
-            Err(error) if error.code() == FailureCode::CredentialRejected => Some(CredentialStatus::Rejected),
-            // A network that is down says nothing about a login.
-            Err(_) => None,
-        };
         let mut noted = company.credential_used(credential.id, now).await;
         if let (Ok(()), Some(status)) = (&noted, status) {
             let checked = company.credential_checked(credential.id, status, now, credential.updated_at).await;
@@ -153,14 +147,15 @@ impl Platform {
         company: CompanyId,
         id: CredentialId,
     ) -> Result<LoginCheck, DeployError> {
-        let credential = self.store().company(company).credential(id).await.map_err(|error| match error {
+        let found = self.store().company(company).credential_with_secret(id).await;
+        let (credential, secret) = found.map_err(|error| match error {
             StoreError::NotFound => DeployError::NotFound("registry credential"),
             other => DeployError::Store(other),
         })?;
         let Some(host) = &credential.host else {
             return Err(LoginError::NoHost { name: credential.name }.into());
         };
-        let login = self.unsealed(&credential).await?;
+        let login = Login::new(credential.username.as_str(), secret.expose());
         let verdict = self.images().verify(host, &login, company).await.map_err(plain)?;
         let status = match &verdict {
             Verdict::Accepted => CredentialStatus::Valid,
@@ -171,12 +166,6 @@ impl Platform {
             self.store().company(company).credential_checked(id, status, at, credential.updated_at).await;
         checked.map_err(DeployError::Store)?;
         Ok(LoginCheck { verdict, at })
-    }
-
-    async fn unsealed(&self, credential: &Credential) -> Result<Login, LoginError> {
-        let secret =
-            self.store().company(credential.company).credential_secret(credential.id).await.map_err(gone)?;
-        Ok(Login::new(credential.username.as_str(), secret.expose()))
     }
 }
 

@@ -103,7 +103,9 @@ impl Platform {
             let status = match &outcome {
                 Ok(value) => login_accepted(value).then_some(CredentialStatus::Valid),
                 // A network that is down says nothing about a login.
-                Err(error) => (error.code() == FailureCode::CredentialRejected).then_some(CredentialStatus::Rejected),
+                Err(error) => {
+                    (error.code() == FailureCode::CredentialRejected).then_some(CredentialStatus::Rejected)
+                }
             };
             self.note_use(credential, status).await;
         }

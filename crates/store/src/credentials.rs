@@ -82,15 +82,18 @@ impl CompanyStore {
             .await
     }
 
-    /// Unseals the secret of a credential.
-    pub async fn credential_secret(&self, id: CredentialId) -> Result<Secret> {
+    /// A credential with its secret unsealed, both from one look at the row: a secret must never be paired with the
+    /// host of a moment before, and sent there.
+    pub async fn credential_with_secret(&self, id: CredentialId) -> Result<(Credential, Secret)> {
         let (company, vault) = (self.company, self.store.vault());
-        let sql = "SELECT secret FROM credentials WHERE id = ?1 AND company = ?2";
+        let sql = "SELECT * FROM credentials WHERE id = ?1 AND company = ?2";
         self.store
             .read(move |db| {
                 let id = id.to_string();
-                let sealed: Sealed = db.one(sql, [&id, &company.to_string()], |row| Ok(row.get(0)?))?;
-                vault.open_secret(&place(&id, company), &sealed)
+                db.one(sql, [&id, &company.to_string()], |row| {
+                    let sealed: Sealed = row.get("secret")?;
+                    Ok((credential(row)?, vault.open_secret(&place(&id, company), &sealed)?))
+                })
             })
             .await
     }

@@ -31,7 +31,7 @@ async fn a_credential_is_saved_at_once_and_tried_in_the_background() {
     assert_eq!(*server.platform.background.lock().unwrap(), [id]);
     assert!(server.platform.logins.lock().unwrap().is_empty());
     let company = text(&made["company_id"]).parse().expect("an id");
-    let secret = server.store.company(company).credential_secret(id).await.expect("a secret");
+    let secret = server.store.company(company).credential_with_secret(id).await.expect("a secret").1;
     assert_eq!(secret.expose(), "canary-secret", "without the line break at its end");
 }
 

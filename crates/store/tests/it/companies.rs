@@ -58,7 +58,7 @@ async fn an_id_of_another_company_is_not_found() {
     absent(theirs.create_credential(&login, "x").await);
     absent(theirs.credential(login.id).await);
     absent(theirs.credential_users(login.id).await);
-    absent(theirs.credential_secret(login.id).await.map(|_| ()));
+    absent(theirs.credential_with_secret(login.id).await.map(|_| ()));
     absent(theirs.update_credential(&login, Some("x")).await);
     absent(theirs.delete_credential(login.id, true).await);
     absent(theirs.credential_checked(login.id, CredentialStatus::Valid, now, login.updated_at).await);

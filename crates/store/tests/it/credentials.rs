@@ -7,7 +7,7 @@ use store::{Page, StoreError};
 use crate::support::{EVERYTHING, Install, app, credential, pulled_with, release, web_process};
 
 async fn secret(install: &Install, id: CredentialId) -> String {
-    install.ours().credential_secret(id).await.unwrap().expose().to_owned()
+    install.ours().credential_with_secret(id).await.unwrap().1.expose().to_owned()
 }
 
 #[tokio::test]
@@ -218,15 +218,15 @@ async fn a_sealed_secret_moved_to_another_row_or_company_does_not_open() {
     for target in [next.id, foreign.id] {
         install.raw().execute(copy, params![mine.id.to_string(), target.to_string()]).unwrap();
     }
-    let moved = install.ours().credential_secret(next.id).await.err().unwrap();
+    let moved = install.ours().credential_with_secret(next.id).await.err().unwrap();
     assert!(matches!(moved, StoreError::Damaged(_)), "{moved}");
     assert!(moved.to_string().contains(&next.id.to_string()), "{moved}");
-    assert!(matches!(theirs.credential_secret(foreign.id).await.err(), Some(StoreError::Damaged(_))));
+    assert!(matches!(theirs.credential_with_secret(foreign.id).await.err(), Some(StoreError::Damaged(_))));
     assert_eq!(secret(&install, mine.id).await, "secret of mine");
 
     // The whole row goes over to the other company.
     let sql = "UPDATE credentials SET company = ?1 WHERE id = ?2";
     install.raw().execute(sql, params![foreign.company.to_string(), mine.id.to_string()]).unwrap();
-    assert!(matches!(theirs.credential_secret(mine.id).await.err(), Some(StoreError::Damaged(_))));
+    assert!(matches!(theirs.credential_with_secret(mine.id).await.err(), Some(StoreError::Damaged(_))));
     assert_eq!(theirs.credential(mine.id).await.unwrap().name, "mine", "only the secret is lost");
 }

@@ -73,7 +73,7 @@ impl Closed {
         for (number, var) in vars.iter().enumerate() {
             assert_eq!(var.value, format!("value {number}"));
         }
-        assert_eq!(ours.credential_secret(self.team.id).await.unwrap().expose(), "secret of team");
+        assert_eq!(ours.credential_with_secret(self.team.id).await.unwrap().1.expose(), "secret of team");
         assert_eq!(ours.release(self.made.id).await.unwrap(), self.made);
         assert!(!self.path().join("key.new").exists());
         assert_eq!(fs::metadata(self.path().join("key")).unwrap().permissions().mode() & 0o777, 0o600);

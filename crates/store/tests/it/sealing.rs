@@ -39,7 +39,7 @@ async fn a_value_is_never_on_the_disk() {
     assert!(!is_on_disk(&install), "after a checkpoint");
     assert_eq!(install.ours().env_var(app.id, var.id).await.unwrap(), var);
     assert_eq!(install.ours().release(release.id).await.unwrap(), release);
-    let secret = install.ours().credential_secret(login.id).await.unwrap();
+    let secret = install.ours().credential_with_secret(login.id).await.unwrap().1;
     assert_eq!(secret.expose(), format!("{CANARY} again"));
     assert!(!format!("{var:?}{release:?}").contains(CANARY));
 }
