@@ -68,7 +68,7 @@ impl Platform {
     ) -> Result<RootFs, PullError> {
         let chosen = match self.login_for(release.company, release.credential, reference).await {
             Ok(chosen) => chosen,
-            Err(error) => return self.layers_here(release, error),
+            Err(error) => return self.layers_here(release, error).await,
         };
         let login = login(chosen.as_ref());
         let fetched =
@@ -82,11 +82,17 @@ impl Platform {
     }
 
     /// The release's layers without any registry, or else why there is no login for it.
-    fn layers_here(&self, release: &Release, error: LoginError) -> Result<RootFs, PullError> {
-        match self.images().rootfs_for(&release.manifest, release.company) {
-            Ok(Some(rootfs)) => Ok(rootfs),
-            Ok(None) => Err(PullError::Login(error)),
-            Err(error) => Err(PullError::plain(error)),
+    async fn layers_here(&self, release: &Release, error: LoginError) -> Result<RootFs, PullError> {
+        self.rootfs(release).await?.ok_or(PullError::Login(error))
+    }
+
+    /// The release's root filesystem from what its company has proved to have; `None` when a part is not here.
+    pub(crate) async fn rootfs(&self, release: &Release) -> Result<Option<RootFs>, PullError> {
+        let (images, manifest, owner) = (self.images().clone(), release.manifest.clone(), release.company);
+        // It reads the layers' folders, which may take a while.
+        match tokio::task::spawn_blocking(move || images.rootfs_for(&manifest, owner)).await {
+            Ok(rootfs) => rootfs.map_err(PullError::plain),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
 

@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::explain::{self, Ended};
 use crate::platform::Platform;
-use crate::pull::PullError;
 use crate::{container, plan};
 
 /// Longest time for reading manifest and configuration.
@@ -199,10 +198,7 @@ impl Platform {
         deployment: DeploymentId,
         release: &Release,
     ) -> Result<(), Failure> {
-        let rootfs = self
-            .images()
-            .rootfs_for(&release.manifest, release.company)
-            .map_err(|error| PullError::plain(error).failure(Phase::Start))?;
+        let rootfs = self.rootfs(release).await.map_err(|error| error.failure(Phase::Start))?;
         let Some(rootfs) = rootfs else {
             return Err(layers_gone(&release.reference));
         };
