@@ -26,7 +26,7 @@ hello:
 
 demo: build hello
 	@scripts/prerequisites run
-	@IMAGE='$(IMAGE)' scripts/demo
+	@IMAGE='$(IMAGE)' exec scripts/demo
 
 test:
 	scripts/prerequisites build run test
