@@ -1,5 +1,6 @@
 //! The way of every request: routed, identified, throttled, authorized, read, run, written down.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -16,6 +17,7 @@ use crate::audit;
 use crate::auth::{self, Caller};
 use crate::call::{Answer, Call, PathIds, Query};
 use crate::error::ApiError;
+use crate::network::Network;
 use crate::operation::{Needs, OPERATIONS, Operation};
 use crate::permission::Scope;
 use crate::serve::Peer;
@@ -102,11 +104,15 @@ async fn handle(
     let (head, body) = request.into_parts();
     let peer = head.extensions.get::<Peer>().map(|peer| peer.0.ip());
     let caller = match operation.needs {
-        Needs::Nothing => None,
+        Needs::Nothing => {
+            throttle_open(&state, operation, peer)?;
+            None
+        }
         _ => Some(auth::identify(&state, &head.headers).await?),
     };
     if let Some(caller) = &caller {
-        state.throttle.take(caller.key.id, Instant::now()).map_err(ApiError::too_many_requests)?;
+        let taken = state.throttle.take(caller.key.id, Instant::now());
+        taken.map_err(|wait| ApiError::too_many_requests("with this key", wait))?;
     }
     let target = path.last();
     let allowed = caller.as_ref().map_or(Ok(()), |caller| authorize(operation, caller, &path));
@@ -119,7 +125,8 @@ async fn handle(
         }
         Err(refusal) => Err(refusal),
     };
-    if operation.is_write() {
+    // What needs no key writes its own row: only it knows whether the request is worth one.
+    if operation.is_write() && caller.is_some() {
         let (target, status) = match &result {
             Ok(answer) => (answer.target.or(target), StatusCode::OK),
             Err(refusal) => (target, refusal.status()),
@@ -127,6 +134,16 @@ async fn handle(
         audit::append(&state, operation.id, caller.as_ref(), target, peer, status).await;
     }
     result
+}
+
+/// What needs no key is anybody's to ask for, so each address gets its share and no more.
+fn throttle_open(state: &ApiState, operation: &Operation, peer: Option<IpAddr>) -> Result<(), ApiError> {
+    let throttle = match operation.is_write() {
+        true => &state.open_writes,
+        false => &state.open_reads,
+    };
+    let taken = throttle.take(peer.map(Network::of), Instant::now());
+    taken.map_err(|wait| ApiError::too_many_requests("from this address", wait))
 }
 
 /// A panic ends this request only. A write that is late goes on by itself; a late read is given up.

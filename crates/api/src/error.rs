@@ -83,9 +83,10 @@ impl ApiError {
             .with_detail(format!("It needs {needed}."))
     }
 
-    pub fn too_many_requests(wait: Duration) -> Self {
-        let mut error =
-            Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests with this key.");
+    /// `of` ends the sentence "Too many requests".
+    pub fn too_many_requests(of: &str, wait: Duration) -> Self {
+        let message = format!("Too many requests {of}.");
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message);
         error.retry_after = Some(wait);
         error
     }

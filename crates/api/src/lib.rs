@@ -11,6 +11,7 @@ mod check;
 mod dispatch;
 mod error;
 mod image_text;
+mod network;
 mod operation;
 mod page;
 mod permission;

@@ -2,11 +2,14 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::ApiKeyId;
 use store::Store;
 
+use crate::error::ApiError;
+use crate::network::Network;
 use crate::platform::Platform;
 use crate::throttle::{Rate, Throttle};
 
@@ -17,12 +20,22 @@ pub struct ApiConfig {
     pub registry_wait: Duration,
     /// How many requests one key may make.
     pub rate: Rate,
+    /// How many requests one address may make that need no key and only look.
+    pub open_reads: Rate,
+    /// The same for those that change something, which is the setup.
+    pub open_writes: Rate,
 }
 
 impl Default for ApiConfig {
-    /// 10 s for a registry; 50 requests a second for each key, 300 at once.
+    /// 10 s for a registry; 50 requests a second for each key, 300 at once. Without a key an address may look 100
+    /// times a second, 1000 times at once, and try to set up every 5 s, ten times at once.
     fn default() -> Self {
-        Self { registry_wait: Duration::from_secs(10), rate: Rate { per_second: 50.0, burst: 300.0 } }
+        Self {
+            registry_wait: Duration::from_secs(10),
+            rate: Rate { per_second: 50.0, burst: 300.0 },
+            open_reads: Rate { per_second: 100.0, burst: 1000.0 },
+            open_writes: Rate { per_second: 0.2, burst: 10.0 },
+        }
     }
 }
 
@@ -35,11 +48,16 @@ pub struct Shared {
     pub platform: Arc<dyn Platform>,
     pub registry_wait: Duration,
     pub throttle: Throttle<ApiKeyId>,
+    /// For what needs no key; `None` stands for all callers without a connection.
+    pub open_reads: Throttle<Option<Network>>,
+    pub open_writes: Throttle<Option<Network>>,
     /// Held while a record is read, changed and written back: of two changes at the same time none gets lost.
     /// Nothing slow happens meanwhile.
     pub changes: tokio::sync::Mutex<()>,
     /// One attempt to set up at a time.
     pub setup: tokio::sync::Mutex<()>,
+    /// The first account was seen. It stays, so the store is not asked again.
+    set_up: AtomicBool,
 }
 
 impl ApiState {
@@ -49,9 +67,22 @@ impl ApiState {
             platform,
             registry_wait: config.registry_wait,
             throttle: Throttle::new(config.rate),
+            open_reads: Throttle::new(config.open_reads),
+            open_writes: Throttle::new(config.open_writes),
             changes: tokio::sync::Mutex::default(),
             setup: tokio::sync::Mutex::default(),
+            set_up: AtomicBool::new(false),
         }))
+    }
+
+    /// Whether the first account exists.
+    pub async fn is_set_up(&self) -> Result<bool, ApiError> {
+        if self.set_up.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let is_set_up = self.store.instance().is_set_up().await?;
+        self.set_up.fetch_or(is_set_up, Ordering::Relaxed);
+        Ok(is_set_up)
     }
 }
 

@@ -1,4 +1,4 @@
-//! How many requests a key may make: a token bucket each.
+//! How many requests a key or an address may make: a token bucket each.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,7 +12,8 @@ pub struct Rate {
     pub burst: f64,
 }
 
-/// Buckets by key. The map is bounded: full buckets, which remember nothing, are dropped.
+/// Buckets by key. The map is bounded: full buckets, which remember nothing, are dropped, and where that frees too
+/// little all are. Whoever has that many addresses is not held up by a bucket for each, and nobody else may be.
 pub struct Throttle<K> {
     rate: Rate,
     buckets: Mutex<HashMap<K, Bucket>>,
@@ -34,8 +35,8 @@ impl<K: Eq + Hash> Throttle<K> {
     /// Takes one request from the key's bucket, or says how long to wait for the next.
     pub fn take(&self, key: K, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().expect("no panic while the lock is held");
-        if buckets.len() >= MOST_BUCKETS {
-            buckets.retain(|_, bucket| self.level(*bucket, now) < self.rate.burst);
+        if buckets.len() >= MOST_BUCKETS && !buckets.contains_key(&key) {
+            self.make_room(&mut buckets, now);
         }
         let fresh = Bucket { level: self.rate.burst, at: now };
         let bucket = buckets.entry(key).or_insert(fresh);
@@ -45,6 +46,14 @@ impl<K: Eq + Hash> Throttle<K> {
         }
         *bucket = Bucket { level: level - 1.0, at: now };
         Ok(())
+    }
+
+    /// Frees at least half of the room, so that looking through all buckets is rare.
+    fn make_room(&self, buckets: &mut HashMap<K, Bucket>, now: Instant) {
+        buckets.retain(|_, bucket| self.level(*bucket, now) < self.rate.burst);
+        if buckets.len() > MOST_BUCKETS / 2 {
+            buckets.clear();
+        }
     }
 
     fn level(&self, bucket: Bucket, now: Instant) -> f64 {
@@ -69,5 +78,15 @@ mod tests {
         let later = start + Duration::from_millis(500);
         assert_eq!(throttle.take("a", later), Ok(()));
         assert!(throttle.take("a", later).is_err());
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_a_newcomer_is_let_in() {
+        let throttle = Throttle::new(Rate { per_second: 0.001, burst: 1.0 });
+        let now = Instant::now();
+        for key in 0..3 * MOST_BUCKETS {
+            assert_eq!(throttle.take(key, now), Ok(()), "{key}");
+            assert!(throttle.buckets.lock().unwrap().len() <= MOST_BUCKETS);
+        }
     }
 }

@@ -10,6 +10,7 @@ use model::access::Role;
 use store::{NewKey, Setup, StoreError};
 use wire::{CreatedApiKey, SetupDone};
 
+use crate::audit;
 use crate::call::{Answer, Call};
 use crate::check;
 use crate::error::ApiError;
@@ -18,19 +19,47 @@ use crate::token::{self, Token};
 const LEAST_PASSWORD: usize = 10;
 /// Hashing takes time with the length, so there is an end to it.
 const MOST_PASSWORD: usize = 1024;
-/// What a wrong token costs. One attempt runs at a time.
+/// The store makes tokens of 256 bits.
+const TOKEN_DIGITS: usize = 64;
+/// What a wrong token costs.
 const PENALTY: Duration = Duration::from_secs(1);
+/// How long one attempt takes, of which one runs at a time.
+const TURN: Duration = Duration::from_secs(1);
 
+/// Writes its own row of the audit log: a request that held nothing like a token is not worth one, or anybody could
+/// fill the disk.
 pub async fn setup(call: Call) -> Result<Answer, ApiError> {
+    if call.state.is_set_up().await? {
+        return Err(explain(StoreError::SetupDone));
+    }
     let input: wire::Setup = call.json()?;
+    if !is_token(input.setup_token.expose()) {
+        return Err(explain(StoreError::SetupTokenWrong));
+    }
+    let result = attempt(&call, input).await;
+    let (target, status) = match &result {
+        Ok(answer) => (answer.target, StatusCode::OK),
+        Err(refusal) => (None, refusal.status()),
+    };
+    audit::append(&call.state, "setup", None, target, call.peer, status).await;
+    result
+}
+
+/// Whether a text has the form of a setup token.
+fn is_token(text: &str) -> bool {
+    let text = text.trim();
+    text.len() == TOKEN_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The token is looked at first and without a turn, so that nobody without it can hold up who has it.
+async fn attempt(call: &Call, input: wire::Setup) -> Result<Answer, ApiError> {
+    check_token(call, input.setup_token.expose()).await?;
     let email = checked_email(&input.email)?;
     check::name("company", input.company.trim(), 1, 64)?;
     check::length("password", input.password.expose(), LEAST_PASSWORD, MOST_PASSWORD)?;
     let Ok(_turn) = call.state.setup.try_lock() else {
-        return Err(ApiError::too_many_requests(PENALTY));
+        return Err(ApiError::too_many_requests("to set up at the same time", TURN));
     };
-    check_token(&call, input.setup_token.expose()).await?;
-
     let password_hash = hash(input.password.into_inner()).await?;
     let token = Token::generate();
     let key = NewKey {
@@ -51,11 +80,8 @@ pub async fn setup(call: Call) -> Result<Answer, ApiError> {
 
 /// Refuses a wrong token before the password is hashed, which is the expensive part.
 async fn check_token(call: &Call, presented: &str) -> Result<(), ApiError> {
-    let instance = call.state.store.instance();
-    if instance.is_set_up().await? {
-        return Err(explain(StoreError::SetupDone));
-    }
-    let expected = instance.setup_token().await?.ok_or_else(|| explain(StoreError::SetupDone))?;
+    let expected =
+        call.state.store.instance().setup_token().await?.ok_or_else(|| explain(StoreError::SetupDone))?;
     if !token::same(expected.trim().as_bytes(), presented.trim().as_bytes()) {
         tokio::time::sleep(PENALTY).await;
         return Err(explain(StoreError::SetupTokenWrong));
@@ -98,7 +124,16 @@ async fn hash(password: String) -> Result<String, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use super::checked_email;
+    use super::{checked_email, is_token};
+
+    #[test]
+    fn only_what_looks_like_a_token_is_compared() {
+        let token = "0a".repeat(32);
+        assert!(is_token(&token) && is_token(&format!(" {token}\n")));
+        for bad in ["", "wrong", &token[1..], &format!("{token}0"), &token.replace('a', "g")] {
+            assert!(!is_token(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn an_email_is_stored_in_one_form() {
