@@ -7,17 +7,13 @@ use std::sync::Arc;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::image::{DiffId, Digest, Reference, RootFs};
 use model::{CompanyId, Phase};
-use tokio::sync::Semaphore;
 
 use crate::disk::{Folders, Locks, Owner, bringing, remove_tree, sweeping};
-use crate::layer::{self, Origin, Tools};
+use crate::layer::{self, Origin, Slots, Tools};
 use crate::local::Layout;
 use crate::registry::{Caller, Client, Fetched, What};
 use crate::source::{self, Source};
 use crate::{Cause, Config, ImageError, LayerInfo, Login, Progress, Resolved, Verdict};
-
-/// Layers worked on at once by all pulls together: each has a process of its own, with up to 128 MiB.
-const MAX_LAYERS_AT_ONCE: usize = 8;
 
 /// Images of this machine and the way to more of them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,8 +26,11 @@ struct Inner {
     config: Config,
     folders: Folders,
     client: Client,
-    locks: Locks,
-    slots: Semaphore,
+    /// One download of a layer for one owner.
+    downloads: Locks<(Owner, DiffId)>,
+    /// One at a time changes whether a layer is in place.
+    places: Locks<DiffId>,
+    slots: Slots,
 }
 
 /// What [`ImageStore::sweep`] removed.
@@ -54,8 +53,9 @@ impl ImageStore {
                 config,
                 folders,
                 client,
-                locks: Locks::default(),
-                slots: Semaphore::new(MAX_LAYERS_AT_ONCE),
+                downloads: Locks::default(),
+                places: Locks::default(),
+                slots: Slots::default(),
             }),
         })
     }
@@ -108,8 +108,8 @@ impl ImageStore {
         self.inner.load(oci_archive, name).await.map_err(|cause| ImageError::new(name, Phase::Pull, cause))
     }
 
-    /// Removes every layer and document that no manifest of `keep` and no loaded image needs. Layers that a
-    /// pull works on right now stay; what it has finished goes, so manifests of deployments under way belong in
+    /// Removes every layer and document that no manifest of `keep` and no loaded image needs. A layer
+    /// that a pull puts in place right now stays; what it has finished goes, so manifests of deployments under way belong in
     /// `keep`. Nothing is removed while another process loads an image. It waits for the disk, which may take long.
     pub fn sweep(&self, keep: &[Digest]) -> Result<Swept, ImageError> {
         self.inner.sweep(keep).map_err(|cause| ImageError::new("images", Phase::Pull, cause))
@@ -174,8 +174,7 @@ impl Inner {
 
     /// Whether a layer is in place and its owner may use it.
     fn is_here(&self, layer: &LayerInfo, owner: Owner) -> bool {
-        self.folders.is_proven(layer.diff_id.hex(), owner)
-            && self.folders.layer_record(&layer.diff_id).is_some()
+        layer::is_here(&self.folders, &layer.diff_id, owner)
     }
 
     /// Gets a manifest and its configuration again, which are no longer kept, or not for this caller.
@@ -199,8 +198,13 @@ impl Inner {
         progress: &Progress,
     ) -> Result<(), Cause> {
         progress.begin(layers.iter().map(|layer| (layer.digest.clone(), layer.size)));
-        let tools =
-            Tools { config: &self.config, folders: &self.folders, locks: &self.locks, slots: &self.slots };
+        let tools = Tools {
+            config: &self.config,
+            folders: &self.folders,
+            downloads: &self.downloads,
+            places: &self.places,
+            slots: &self.slots,
+        };
         // Boxed and listed, because the compiler cannot prove of the lazy chain that it may move between threads.
         let work: Vec<_> = layers
             .iter()
@@ -271,7 +275,8 @@ impl Inner {
         let mut removed = 0;
         for digest in digests_in(&self.folders.layers())? {
             let diff_id = DiffId::new(digest);
-            let Some(_lock) = self.locks.try_lock(&diff_id).filter(|_| !keep.contains(&diff_id)) else {
+            let Some(_lock) = self.places.try_lock(diff_id.clone()).filter(|_| !keep.contains(&diff_id))
+            else {
                 continue;
             };
             let (place, away) = (self.folders.layer(&diff_id), self.folders.scratch_path());

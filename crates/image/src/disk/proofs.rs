@@ -15,7 +15,7 @@ use super::Folders;
 use crate::Cause;
 
 /// For whom something is brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Owner {
     Company(CompanyId),
     /// The administrator loaded it on this machine.

@@ -4,7 +4,9 @@ mod dir_fixes;
 mod pace;
 mod place;
 mod pull;
+mod slots;
 mod unpacker;
 
 pub(crate) use dir_fixes::dir_fixes;
-pub(crate) use pull::{Origin, Tools, bring};
+pub(crate) use pull::{Origin, Tools, bring, is_here};
+pub(crate) use slots::Slots;

@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
-use model::image::Digest;
+use model::image::{DiffId, Digest};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt;
-use tokio::sync::Semaphore;
 
 use super::pace::Pace;
 use super::place::put_in_place;
+use super::slots::Slots;
 use super::unpacker::{Unpacker, discard};
 use crate::disk::{Folders, Locks, Owner, Scratch};
 use crate::registry::{BlobError, Caller, Client, Place};
@@ -48,9 +48,9 @@ impl Origin<'_> {
 pub(crate) struct Tools<'a> {
     pub config: &'a Config,
     pub folders: &'a Folders,
-    pub locks: &'a Locks,
-    /// Layers that may be worked on at once, by all pulls together.
-    pub slots: &'a Semaphore,
+    pub downloads: &'a Locks<(Owner, DiffId)>,
+    pub places: &'a Locks<DiffId>,
+    pub slots: &'a Slots,
 }
 
 /// Why a try ended.
@@ -68,7 +68,8 @@ struct Watched<'a> {
 
 /// Brings a layer in place, unless it is there and its owner has had it before. Two pulls of an owner that want it
 /// at once share one download: the second waits for the first. What another owner has is brought again, to the
-/// last byte, because nothing less proves that this one may have it; its files are then the same.
+/// last byte, because nothing less proves that this one may have it; its files are then the same. No owner waits
+/// for another one's download.
 pub(crate) async fn bring(
     tools: Tools<'_>,
     origin: Origin<'_>,
@@ -76,11 +77,19 @@ pub(crate) async fn bring(
     progress: &Progress,
     index: usize,
 ) -> Result<(), Cause> {
-    let lock = tools.locks.lock(&layer.diff_id).await;
     let owner = origin.owner();
-    let is_here = tools.folders.layer_record(&layer.diff_id).is_some();
-    if is_here && tools.folders.is_proven(layer.diff_id.hex(), owner) {
-        progress.set_state(index, LayerState::Shared);
+    let shared = || {
+        let is_here = is_here(tools.folders, &layer.diff_id, owner);
+        if is_here {
+            progress.set_state(index, LayerState::Shared);
+        }
+        is_here
+    };
+    if shared() {
+        return Ok(());
+    }
+    let lock = tools.downloads.lock((owner, layer.diff_id.clone())).await;
+    if shared() {
         return Ok(());
     }
     if layer.size > tools.config.limits.unpacked_bytes {
@@ -89,7 +98,7 @@ pub(crate) async fn bring(
         return Err(Cause::LayerInvalid { layer: layer.digest.clone(), reason });
     }
     // Whoever has a slot has its lock already, so nobody waits for a lock with a slot in hand.
-    let _slot = tools.slots.acquire().await;
+    let _slot = tools.slots.acquire(owner).await;
     progress.set_state(index, LayerState::Pulling);
     let watched = Watched { progress, index };
     let first = bring_once(tools, origin, layer, &watched).await;
@@ -101,16 +110,22 @@ pub(crate) async fn bring(
         other => other,
     };
     let (unpacked, scratch) = result.map_err(|(Failed::Final(cause) | Failed::Mismatch(cause))| cause)?;
-    let (folders, diff_id) = (tools.folders.clone(), layer.diff_id.clone());
+    let (folders, places, diff_id) = (tools.folders.clone(), tools.places.clone(), layer.diff_id.clone());
     // The lock goes along: should nobody wait any more, the layer is still put in place by one only.
     let placed = tokio::task::spawn_blocking(move || {
-        let _lock = lock;
+        let _downloaded = lock;
+        let _place = places.blocking_lock(diff_id.clone());
         put_in_place(&folders, &scratch, &diff_id, unpacked)?;
         folders.prove(diff_id.hex(), owner)
     });
     placed.await.unwrap_or_else(|error| Err(Cause::Unpack(error.to_string())))?;
     progress.set_state(index, LayerState::Done);
     Ok(())
+}
+
+/// Whether a layer is in place and its owner may use it.
+pub(crate) fn is_here(folders: &Folders, diff_id: &DiffId, owner: Owner) -> bool {
+    folders.is_proven(diff_id.hex(), owner) && folders.layer_record(diff_id).is_some()
 }
 
 async fn bring_once(

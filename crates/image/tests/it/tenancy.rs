@@ -1,5 +1,7 @@
 //! Companies do not get at each other's images: what is on disk counts only for who proved access to it.
 
+use std::time::{Duration, Instant};
+
 use image::{LayerState, Login, Progress};
 use model::image::Reference;
 use model::{CompanyId, FailureCode as Code};
@@ -169,4 +171,43 @@ async fn loaded_images_are_everybodys() {
     bench.store.fetch(&resolved.manifest, &reference, None, neighbour(), &progress).await.unwrap();
     assert!(progress.snapshot().iter().all(|layer| layer.state == LayerState::Shared));
     assert_eq!(layer_downloads(&registry, &image), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_pull_of_one_company_holds_up_no_other() {
+    if !is_root() {
+        return;
+    }
+    let (slow, quick) = (Bad::start().await.unwrap(), Bad::start().await.unwrap());
+    let layer = |n: u8| Layer::gzip(Tar::new().file("own", vec![n; 1000], 0o644));
+    let image = (0..12).fold(Image::new(), |image, n| image.layer(layer(n))).build();
+    slow.serve("app", &image, Fault::Stall { after: 10 });
+    quick.serve("app", &image, Fault::None);
+    let bench = Bench::with(&[slow.host(), quick.host()], |config| {
+        config.parallel_layers = 12;
+        config.timeouts.idle = Duration::from_secs(600);
+    });
+
+    let reference = Reference::parse(&format!("{}/app:1", slow.host())).unwrap();
+    let resolved = bench.store.resolve(&reference, None, company()).await.unwrap();
+    let (store, progress) = (bench.store.clone(), Progress::new());
+    let watched = progress.clone();
+    let stuck = tokio::spawn(async move {
+        store.fetch(&resolved.manifest, &reference, None, company(), &progress).await.map(drop)
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let under_way = || watched.snapshot().iter().filter(|layer| layer.done_bytes > 0).count();
+    while under_way() < 4 {
+        assert!(Instant::now() < deadline, "{:?}", watched.snapshot());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    // The same layers, and more of them than slots.
+    let name = format!("{}/app:1", quick.host());
+    let pulled = tokio::time::timeout(Duration::from_secs(60), bench.pull_as(&name, None, neighbour())).await;
+    assert_eq!(pulled.expect("it waits for the other company").unwrap().1.layers.len(), 12);
+    assert_eq!(under_way(), 4, "a company has half of the slots");
+    stuck.abort();
+    let _ = stuck.await;
+    bench.tmp_becomes_empty();
 }
