@@ -13,7 +13,7 @@ use crate::layer::{self, Origin, Slots, Tools};
 use crate::local::Layout;
 use crate::registry::{Caller, Client, Fetched, What};
 use crate::source::{self, Source};
-use crate::{Cause, Config, ImageError, LayerInfo, Login, Progress, Resolved, Verdict};
+use crate::{Cause, Config, ImageError, LayerInfo, LayerState, Login, Progress, Resolved, Verdict};
 
 /// Images of this machine and the way to more of them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -190,7 +190,8 @@ impl Inner {
         Ok(source::resolve(source, top, &self.folders).await?.layers)
     }
 
-    /// Brings layers in place, a few at a time. The first failure ends the others.
+    /// Brings layers in place, a few at a time, and one that the image names more than once only once. The first
+    /// failure ends the others.
     async fn bring_all(
         &self,
         origin: Origin<'_>,
@@ -205,22 +206,29 @@ impl Inner {
             places: &self.places,
             slots: &self.slots,
         };
+        let mut known = HashSet::new();
+        let (first, again): (Vec<_>, Vec<_>) =
+            layers.iter().enumerate().partition(|(_, layer)| known.insert(&layer.diff_id));
         // Boxed and listed, because the compiler cannot prove of the lazy chain that it may move between threads.
-        let work: Vec<_> = layers
-            .iter()
-            .enumerate()
+        let work: Vec<_> = first
+            .into_iter()
             .map(|(index, layer)| layer::bring(tools, origin, layer, progress, index).boxed())
             .collect();
         stream::iter(work)
             .buffer_unordered(self.config.parallel_layers.max(1))
             .try_collect::<Vec<()>>()
             .await?;
+        for (index, _) in again {
+            progress.set_state(index, LayerState::Shared);
+        }
         Ok(())
     }
 
     fn rootfs_for(&self, manifest: &Digest, owner: Owner) -> Result<Option<RootFs>, Cause> {
         let Some(layers) = source::kept_for(owner, manifest, &self.folders)? else { return Ok(None) };
-        if !layers.iter().all(|layer| self.is_here(layer, owner)) {
+        let mut known = HashSet::new();
+        let mut distinct = layers.iter().filter(|layer| known.insert(&layer.diff_id));
+        if !distinct.all(|layer| self.is_here(layer, owner)) {
             return Ok(None);
         }
         match assemble(&self.folders, &layers) {

@@ -13,8 +13,8 @@ use crate::unpack::report::{Refusal, RefusalKind, Report, Unpacked};
 use crate::unpack::{self, FILES, TRASH};
 use crate::{Cause, Config};
 
-/// Largest report that is read, in bytes.
-const MAX_REPORT: u64 = 128 << 20;
+/// Largest report that is read, in bytes: its names, each byte of them escaped.
+const MAX_REPORT: u64 = 16 << 20;
 const MAX_STDERR: u64 = 4 << 10;
 
 /// A running unpack process with its folder. Dropped, it is killed, and the folder removed once it has ended.
@@ -82,7 +82,10 @@ impl Unpacker {
         let (out, err) = report.await.unwrap_or_default();
         let status = child.wait().await;
         let refusal = match serde_json::from_slice(&out) {
-            Ok(Report::Unpacked(unpacked)) => return Ok((unpacked, scratch)),
+            Ok(Report::Unpacked(unpacked)) => match unpacked.checked() {
+                Ok(unpacked) => return Ok((unpacked, scratch)),
+                Err(refusal) => refusal,
+            },
             Ok(Report::Refused(refusal)) => refusal,
             Err(_) => {
                 let ending = status.map_or_else(|error| error.to_string(), |status| status.to_string());

@@ -88,13 +88,14 @@ fn unpack(arguments: &Arguments) -> Result<Unpacked, Refusal> {
     let written = extractor.extract(&mut archive)?;
     let (hash, bytes) = archive.finish()?.finish();
     let named = |paths: Vec<Vec<u8>>| paths.into_iter().map(PathBytes::new).collect();
-    Ok(Unpacked {
+    let unpacked = Unpacked {
         diff_id: Digest::from_sha256(hash).as_str().to_owned(),
         bytes,
         entries: written.entries,
         implied_dirs: named(written.implied),
         opaque_dirs: named(written.opaque),
-    })
+    };
+    unpacked.checked()
 }
 
 fn internal(reason: &str) -> Refusal {

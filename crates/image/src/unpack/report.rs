@@ -25,6 +25,23 @@ pub(crate) struct Unpacked {
     pub opaque_dirs: Vec<PathBytes>,
 }
 
+/// Bytes of the names in one report. Whoever reads it keeps them and goes through them for every container.
+const MAX_NAMES: usize = 2 << 20;
+
+impl Unpacked {
+    /// Refuses a report whose names are beyond the limit, each counted with a byte that ends it.
+    pub fn checked(self) -> Result<Self, Refusal> {
+        let names = self.implied_dirs.iter().chain(&self.opaque_dirs);
+        match names.map(|name| name.len() + 1).sum::<usize>() > MAX_NAMES {
+            false => Ok(self),
+            true => Err(Refusal::invalid(
+                "too many directories that have no entry of their own or hide what is below, the limit is 2 MiB of \
+                 their names",
+            )),
+        }
+    }
+}
+
 /// Why a layer was not unpacked.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Refusal {
@@ -57,6 +74,14 @@ impl PathBytes {
         match String::from_utf8(bytes) {
             Ok(text) => PathBytes::Text(text),
             Err(error) => PathBytes::Hex { hex: hex::encode(error.into_bytes()) },
+        }
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        match self {
+            PathBytes::Text(text) => text.len(),
+            PathBytes::Hex { hex } => hex.len() / 2,
         }
     }
 

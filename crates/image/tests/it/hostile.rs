@@ -333,3 +333,19 @@ impl Drop for SmallDisk<'_> {
         let _ = unmount(self.0, UnmountFlags::DETACH);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_layer_implies_only_so_many_names() {
+    if !is_root() {
+        return;
+    }
+    let long = "x".repeat(250);
+    let path = |n: u32| format!("{n}/{}", [&*long; 10].join("/"));
+    // Each path implies directories whose names have about 15 KiB.
+    let tar = |count| (0..count).fold(Tar::new(), |tar, n| tar.file(&path(n), "", 0o644));
+    refuses("implied", tar(200), "2 MiB of their names").await;
+    unpacked(tar(100)).await;
+    let opaque =
+        (0..600).fold(Tar::new(), |tar, n| tar.file(&format!("{}/.wh..wh..opq", path(n)), "", 0o644));
+    refuses("opaque", opaque, "2 MiB of their names").await;
+}
