@@ -1,6 +1,6 @@
 //! Removing trees that other people made.
 
-use std::collections::VecDeque;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -8,43 +8,36 @@ use std::path::Path;
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-/// Removes a directory and all beneath it, by handle, following no link. Sub-directories are first moved up
-/// to the top, so that neither depth nor path length matters, and only two of them are open at once.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let top = fs::open(path, flags, Mode::empty())?;
-    let mut moved = 0_u64;
-    let mut todo: VecDeque<String> = VecDeque::new();
-    // The names at the top are the tree's own; moved ones go to a folder whose name none of them has.
-    let lift = unused_name(top.as_fd())?;
-    fs::mkdirat(&top, &lift, Mode::RWXU)?;
-    let lifted = fs::openat(&top, &lift, flags, Mode::empty())?;
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-    empty(top.as_fd(), Some(&lift), lifted.as_fd(), &mut moved, &mut todo)?;
-    while let Some(name) = todo.pop_front() {
-        let folder = fs::openat(&lifted, &name, flags, Mode::empty())?;
-        empty(folder.as_fd(), None, lifted.as_fd(), &mut moved, &mut todo)?;
-        fs::unlinkat(&lifted, &name, AtFlags::REMOVEDIR)?;
+/// Removes a directory and all beneath it, by handle, following no link. Sub-directories of sub-directories are
+/// moved up to the top, so that neither depth nor path length matters, and only two of them are open at once.
+///
+/// It makes no file and no folder, and moves nothing before the files beside it are gone: a disk without a free
+/// inode or block is where it is needed most.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    let top = fs::open(path, FOLDER, Mode::empty())?;
+    let mut moved = 0_u64;
+    let mut todo = remove_simple(top.as_fd())?;
+    // The last first, so that few wait at the top.
+    while let Some(name) = todo.pop() {
+        let folder = fs::openat(&top, &*name, FOLDER, Mode::empty())?;
+        for full in remove_simple(folder.as_fd())? {
+            todo.push(move_up(folder.as_fd(), &full, top.as_fd(), &mut moved)?);
+        }
+        fs::unlinkat(&top, &*name, AtFlags::REMOVEDIR)?;
     }
-    fs::unlinkat(&top, &lift, AtFlags::REMOVEDIR)?;
     Ok(fs::rmdir(path)?)
 }
 
-/// Removes every file in a folder and moves every sub-directory away.
-fn empty(
-    folder: BorrowedFd<'_>,
-    except: Option<&str>,
-    lifted: BorrowedFd<'_>,
-    moved: &mut u64,
-    todo: &mut VecDeque<String>,
-) -> io::Result<()> {
+/// Removes every file and empty folder in a folder, and gives the names of the others.
+fn remove_simple(folder: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
+    let mut full = Vec::new();
     let mut entries = Dir::read_from(folder)?;
     while let Some(entry) = entries.read() {
         let entry = entry?;
         let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..")
-            || except.is_some_and(|except| name.to_bytes() == except.as_bytes())
-        {
+        if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
         let kind = match entry.file_type() {
@@ -59,28 +52,24 @@ fn empty(
         }
         match fs::unlinkat(folder, name, AtFlags::REMOVEDIR) {
             Ok(()) => {}
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                *moved += 1;
-                let new = moved.to_string();
-                fs::renameat(folder, name, lifted, &new)?;
-                todo.push_back(new);
-            }
+            Err(Errno::NOTEMPTY | Errno::EXIST) => full.push(name.to_owned()),
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
+    Ok(full)
 }
 
-fn unused_name(folder: BorrowedFd<'_>) -> io::Result<String> {
-    for number in 0_u64.. {
-        let name = format!(".removing-{number}");
-        match fs::statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => return Ok(name),
+/// Moves a folder to the top, under a name that none has there, or only an empty one, and gives that name.
+fn move_up(from: BorrowedFd<'_>, name: &CStr, top: BorrowedFd<'_>, moved: &mut u64) -> io::Result<CString> {
+    loop {
+        *moved += 1;
+        let new = CString::new(format!(".removing-{moved}"))?;
+        match fs::renameat(from, name, top, &*new) {
+            Ok(()) => return Ok(new),
+            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
             Err(error) => return Err(error.into()),
-            Ok(_) => {}
         }
     }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 #[cfg(test)]
@@ -94,7 +83,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let tree = place.path().join("tree");
         std::fs::create_dir_all(tree.join("a/b/c")).unwrap();
-        std::fs::create_dir_all(tree.join(".removing-0/x/y")).unwrap();
+        for number in [1, 2, 4] {
+            std::fs::create_dir_all(tree.join(format!(".removing-{number}/x/y"))).unwrap();
+        }
         std::fs::write(tree.join("a/file"), "x").unwrap();
         std::os::unix::fs::symlink(outside.path(), tree.join("a/b/link")).unwrap();
 
@@ -109,5 +100,37 @@ mod tests {
         assert!(!tree.exists());
         assert!(outside.path().join("kept").exists());
         assert_eq!(remove_tree(&tree).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+    /// A small tmpfs; unmounted when dropped.
+    struct SmallDisk<'a>(&'a Path);
+
+    impl Drop for SmallDisk<'_> {
+        fn drop(&mut self) {
+            let _ = rustix::mount::unmount(self.0, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_no_hindrance() {
+        use rustix::mount::{MountFlags, mount};
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let options = c"size=256k,nr_inodes=40";
+        mount("tmpfs", place.path(), "tmpfs", MountFlags::empty(), Some(options)).unwrap();
+        let _disk = SmallDisk(place.path());
+        let tree = place.path().join("tree");
+        for folder in ["fs/a/b/c", "fs/a/d/e", "trash/1/2"] {
+            std::fs::create_dir_all(tree.join(folder)).unwrap();
+            std::fs::write(tree.join(folder).join("file"), [1; 4096]).unwrap();
+        }
+        let full = |error: io::Error| error.kind() == io::ErrorKind::StorageFull;
+        assert!(std::fs::write(tree.join("fs/a/b/c/large"), vec![1; 1 << 20]).is_err_and(full));
+        let refused = (0..100).find_map(|n| std::fs::create_dir(tree.join(format!("fs/{n}"))).err());
+        assert!(refused.is_some_and(full), "no inode is left");
+
+        remove_tree(&tree).unwrap();
+        assert!(!tree.exists());
     }
 }

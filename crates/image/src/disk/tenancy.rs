@@ -27,7 +27,11 @@ impl OwnFolder {
         // Between making a folder and locking it, it looks like one of a process that is gone.
         let _one_at_a_time = lock_file(&tmp.with_extension("lock"), FlockOperation::LockExclusive)?;
         for entry in fs::read_dir(tmp)? {
-            remove_if_left(&entry?.path())?;
+            let path = entry?.path();
+            if let Err(error) = remove_if_left(&path) {
+                // It takes room and nothing else, which is no reason not to serve what is in place.
+                tracing::warn!(path = %path.display(), %error, "what an interrupted run left cannot be removed");
+            }
         }
         for number in 0_u32.. {
             let path = tmp.join(format!("{}-{number}", std::process::id()));
@@ -114,6 +118,25 @@ mod tests {
         let gone = second.path().to_owned();
         drop(second);
         assert!(!gone.exists());
+    }
+
+    #[test]
+    fn what_cannot_be_removed_keeps_no_store_from_opening() {
+        use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let tmp = root.path().join("tmp");
+        let busy = tmp.join("999-0/busy");
+        fs::create_dir_all(&busy).unwrap();
+        mount("tmpfs", &busy, "tmpfs", MountFlags::empty(), None).unwrap();
+        let opened = OwnFolder::make(&tmp);
+        let stays = busy.exists();
+        unmount(&busy, UnmountFlags::DETACH).unwrap();
+        assert!(opened.unwrap().path().exists() && stays);
+        OwnFolder::make(&tmp).unwrap();
+        assert!(!tmp.join("999-0").exists());
     }
 
     #[test]
