@@ -85,6 +85,10 @@ async fn only_who_shows_a_token_is_written_down() {
         assert_eq!(server.send("POST", "/setup", None, late).await.refused(409), "already_set_up");
     }
     assert_eq!(rows(&server).len(), 3, "nothing is written once it is done");
+    let database = rusqlite::Connection::open(server.data.path().join("darsena.db")).unwrap();
+    database.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM companies;").unwrap();
+    let reply = server.send("POST", "/setup", None, None).await;
+    assert_eq!(reply.refused(409), "already_set_up", "the store is not even asked");
 }
 
 #[tokio::test]
