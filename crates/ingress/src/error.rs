@@ -19,6 +19,9 @@ pub enum IngressError {
     /// The process was started and is gone, or never became ready.
     #[error("the ingress process did not start: {0}")]
     NotStarted(String),
+    /// The running ingress did not give its sockets away; it goes on serving.
+    #[error("the ingress that runs did not hand over: {0}")]
+    NotHandedOver(String),
     /// It answered something else than this version understands.
     #[error("the ingress gave an unexpected answer to {asked}: {problem}")]
     Protocol { asked: &'static str, problem: String },

@@ -10,6 +10,7 @@
 
 mod answer;
 mod body;
+mod build;
 mod client;
 mod complaints;
 mod control;
@@ -18,6 +19,7 @@ mod exchange;
 mod forward;
 mod framing;
 mod guarded;
+mod handover;
 mod headers;
 mod host;
 mod listener;

@@ -25,12 +25,14 @@ const HTTP2_PING: Duration = Duration::from_secs(20);
 /// Pause after a failed accept: it failed for want of files or memory, which another try at once would not find.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Takes connections until told to stop. Those taken go on by themselves and end soon after.
+/// Takes connections until told to stop or to leave. Those taken go on by themselves and end soon after a stop; after
+/// a leave they end as soon as that costs nobody a request.
 pub(crate) async fn listen(listener: TcpListener, proxy: Arc<Proxy>, stop: CancellationToken) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
+            () = proxy.leaving.cancelled() => return,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -57,7 +59,14 @@ async fn serve(stream: TcpStream, peer: SocketAddr, proxy: Arc<Proxy>, stop: Can
     let timeouts = proxy.timeouts;
     let origin = Origin { client: peer.ip().to_canonical(), local };
     let connection = Arc::new(Connection { origin, is_tunnel: io.is_tunnel() });
+    let (leaving, asked) = (proxy.leaving.clone(), CancellationToken::new());
+    // A connection of HTTP/2 that is told to end before its first request would end without serving it.
+    let may_leave = {
+        let asked = asked.clone();
+        async move { tokio::join!(leaving.cancelled(), asked.cancelled()) }
+    };
     let service = service_fn(move |request| {
+        asked.cancel();
         let (proxy, connection) = (proxy.clone(), connection.clone());
         async move { Ok::<_, Infallible>(proxy.handle(&connection, request).await) }
     });
@@ -92,6 +101,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, proxy: Arc<Proxy>, stop: Can
             let mut serving = std::pin::pin!(serving);
             tokio::select! {
                 _ = serving.as_mut() => return,
+                _ = may_leave => serving.as_mut().graceful_shutdown(),
                 () = stop.cancelled() => serving.as_mut().graceful_shutdown(),
             }
             let _ = serving.await;

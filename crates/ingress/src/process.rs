@@ -13,12 +13,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::build;
 use crate::control::protocol::{Hello, PROTOCOL};
 use crate::control::server::{self, Control};
 use crate::error::IngressError;
+use crate::handover::{self, Belongings, Predecessor, Taken};
 use crate::listener;
 use crate::proxy::Proxy;
 use crate::saved;
+use crate::table::RouteTable;
 use crate::timeouts::Timeouts;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -49,14 +52,20 @@ impl ProcessConfig {
 }
 
 /// Runs the ingress until SIGTERM, SIGINT or the control plane's word. To be called in a process of its own,
-/// before there is a runtime.
+/// before there is a runtime. With a connection to a running ingress as standard input it takes over from that one.
 pub fn run(config: ProcessConfig) -> Result<(), IngressError> {
     detach();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(IngressError::io("start", "its runtime"))?.block_on(async {
-        let ingress = Ingress::start(config, Timeouts::default()).await?;
+        let ingress = match handover::offered(&config.control) {
+            Some(running) => Ingress::take_over(config, Timeouts::default(), running).await?,
+            None => Ingress::start(config, Timeouts::default()).await?,
+        };
         tracing::info!(http = %ingress.hello().http, "the ingress listens");
-        ingress.wait_for_the_end().await?;
+        tokio::select! {
+            told = ingress.wait_for_the_end() => told?,
+            () = ingress.leave_when_replaced() => {}
+        }
         ingress.stop().await;
         Ok(())
     })
@@ -76,8 +85,6 @@ fn detach() {
 /// A running ingress. [`run`] is all that the product needs; tests start one inside their own process.
 pub struct Ingress {
     control: Arc<Control>,
-    socket: PathBuf,
-    lock: File,
     listeners: [JoinHandle<()>; 2],
 }
 
@@ -87,25 +94,58 @@ impl Ingress {
         let lock = lock(&config)?;
         let listen_error = |source| IngressError::Listen { address: config.http, source };
         let public = TcpListener::bind(config.http).await.map_err(listen_error)?;
-        let hello = Hello {
-            protocol: PROTOCOL,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            http: public.local_addr().map_err(listen_error)?,
-            routes: 0,
-        };
+        let public = public.into_std().map_err(listen_error)?.into();
+        let table = saved::load(&config.state);
+        Self::serve(config, timeouts, Belongings { public, lock }, table, None).await
+    }
+
+    /// Takes the place of a running ingress, with its routes in force. If this fails, that one goes on.
+    async fn take_over(
+        config: ProcessConfig,
+        timeouts: Timeouts,
+        running: std::os::unix::net::UnixStream,
+    ) -> Result<Self, IngressError> {
+        let Taken { belongings, table, predecessor } = handover::take(running).await?;
+        Self::serve(config, timeouts, belongings, table, Some(predecessor)).await
+    }
+
+    async fn serve(
+        config: ProcessConfig,
+        timeouts: Timeouts,
+        belongings: Belongings,
+        table: RouteTable,
+        predecessor: Option<Predecessor>,
+    ) -> Result<Self, IngressError> {
+        let listen_error = |source| IngressError::Listen { address: config.http, source };
+        let public = belongings.listener().map_err(listen_error)?;
+        let hello = hello(public.local_addr().map_err(listen_error)?);
+        let socket = server::bind(&config.control)?;
 
         let proxy = Arc::new(Proxy::new(timeouts));
-        proxy.publish(saved::load(&config.state));
+        proxy.publish(table);
         let stop = CancellationToken::new();
-        let listening = tokio::spawn(listener::listen(public, proxy.clone(), stop.clone()));
-        tokio::spawn(sweep(proxy.clone(), stop.clone()));
-
-        let socket = server::bind(&config.control)?;
-        let control =
-            Arc::new(Control { proxy, hello, state: config.state, publishing: Default::default(), stop });
+        let control = Arc::new(Control {
+            proxy: proxy.clone(),
+            hello,
+            state: config.state,
+            socket: config.control,
+            publishing: Default::default(),
+            belongings: Some(belongings).into(),
+            predecessor,
+            stop: stop.clone(),
+        });
+        let listening = proxy.tasks.spawn(listener::listen(public, proxy.clone(), stop.clone()));
+        tokio::spawn(sweep(proxy.clone(), stop));
+        if let Some(predecessor) = &control.predecessor
+            && let Err(error) = predecessor.took_over().await
+        {
+            proxy.leaving.cancel();
+            control.finish(timeouts.leave).await;
+            return Err(error);
+        }
+        // Only now, so that who is answered here knows that the handover is over.
         let answering = tokio::spawn(server::listen(socket, control.clone()));
-        Ok(Self { control, socket: config.control, lock, listeners: [listening, answering] })
+        Ok(Self { control, listeners: [listening, answering] })
     }
 
     /// Who this is.
@@ -125,20 +165,63 @@ impl Ingress {
         Ok(())
     }
 
+    /// Once another ingress took over: returns when all that this one had is finished, or [`Timeouts::leave`] is over.
+    async fn leave_when_replaced(&self) {
+        let proxy = &self.control.proxy;
+        proxy.leaving.cancelled().await;
+        let predecessor_is_gone = async {
+            if let Some(predecessor) = &self.control.predecessor {
+                predecessor.gone().await;
+            }
+        };
+        tokio::join!(self.control.finish(proxy.timeouts.leave), async {
+            let _ = tokio::time::timeout(proxy.timeouts.leave, predecessor_is_gone).await;
+        });
+    }
+
     /// Takes no more connections, frees address and state folder for a successor, and then finishes what is in
     /// flight, for [`Timeouts::finish`] at most.
     pub async fn stop(self) {
-        self.control.stop.cancel();
-        for listener in self.listeners {
+        let Self { control, listeners } = self;
+        // A handover under way is decided first: it settles whose the control socket is.
+        let is_replaced = {
+            let _decided = control.publishing.lock().await;
+            control.proxy.leaving.is_cancelled()
+        };
+        control.stop.cancel();
+        for listener in listeners {
             let _ = listener.await;
         }
-        let _ = fs::remove_file(&self.socket);
-        drop(self.lock);
-        let proxy = &self.control.proxy;
-        proxy.tasks.close();
-        if tokio::time::timeout(proxy.timeouts.finish, proxy.tasks.wait()).await.is_err() {
-            tracing::warn!(left = proxy.tasks.len(), "connections were cut at the end");
+        if !is_replaced {
+            let _ = fs::remove_file(&control.socket);
         }
+        control.let_go();
+        if let Some(predecessor) = &control.predecessor {
+            predecessor.shut_down().await;
+        }
+        control.finish(control.proxy.timeouts.finish).await;
+    }
+}
+
+impl Control {
+    /// Waits for connections and tunnels, so long at most.
+    async fn finish(&self, within: Duration) {
+        let tasks = &self.proxy.tasks;
+        tasks.close();
+        if tokio::time::timeout(within, tasks.wait()).await.is_err() {
+            tracing::warn!(left = tasks.len(), "connections are cut at the end");
+        }
+    }
+}
+
+fn hello(http: SocketAddr) -> Hello {
+    Hello {
+        protocol: PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        build: build::own(),
+        pid: std::process::id(),
+        http,
+        routes: 0,
     }
 }
 

@@ -11,6 +11,7 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{self, Reason};
@@ -36,6 +37,8 @@ pub(crate) struct Proxy {
     complaints: Complaints,
     /// Connections and tunnels, to be waited for at the end.
     pub tasks: TaskTracker,
+    /// Cancelled once another ingress took over: each connection of HTTP/1 is good for one more answer.
+    pub leaving: CancellationToken,
 }
 
 /// The client's connection that a request came on.
@@ -53,6 +56,7 @@ impl Proxy {
             timeouts,
             complaints: Complaints::default(),
             tasks: TaskTracker::new(),
+            leaving: CancellationToken::new(),
         }
     }
 
@@ -64,6 +68,16 @@ impl Proxy {
 
     /// Answers a request: with the application's answer, or with a page that says why there is none.
     pub(crate) async fn handle(&self, connection: &Connection, request: Request<Incoming>) -> Answer {
+        let version = request.version();
+        let mut response = self.answer(connection, request).await;
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if self.leaving.is_cancelled() && version != Version::HTTP_2 && !switches {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Answer {
         let wants_html = answer::wants_html(request.headers());
         let version = request.version();
         let reason = match self.pass(connection, request).await {

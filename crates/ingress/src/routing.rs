@@ -86,6 +86,11 @@ impl Router {
         self.live.read().unwrap_or_else(PoisonError::into_inner).table.version
     }
 
+    /// The table in force.
+    pub(crate) fn table(&self) -> RouteTable {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).table.clone()
+    }
+
     /// The table in force, without what belongs to a deployment under way.
     pub(crate) fn lasting(&self) -> RouteTable {
         self.live.read().unwrap_or_else(PoisonError::into_inner).table.lasting()

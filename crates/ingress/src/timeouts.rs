@@ -13,6 +13,9 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the last byte of a request, or the last one that came, to the head of the backend's answer.
     pub answer: Duration,
+    /// For what is in flight, and for kept connections to send one more request, after a newer ingress took over.
+    /// Longer than `idle`.
+    pub leave: Duration,
     /// For what is in flight when the process is told to end.
     pub finish: Duration,
 }
@@ -24,6 +27,7 @@ impl Default for Timeouts {
             idle: Duration::from_secs(75),
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(60),
+            leave: Duration::from_secs(300),
             finish: Duration::from_secs(10),
         }
     }

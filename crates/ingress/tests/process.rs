@@ -10,55 +10,11 @@ use std::time::{Duration, Instant};
 
 use ingress::{Backend, Client, IngressError, Launch, ProbeFailure, ProcessConfig, RouteTable, probe_once};
 use model::{Probe, ProbeKind};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Signal, kill_process, test_kill_process};
+use support::place::{Place, pid, until_gone};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-
-/// A place for one ingress process. What is left of it at the end of a test is killed.
-struct Place {
-    folder: tempfile::TempDir,
-    config: ProcessConfig,
-}
-
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = ProcessConfig {
-            http: "127.0.0.1:0".parse().unwrap(),
-            control: folder.path().join("ingress.sock"),
-            state: folder.path().join("state"),
-        };
-        Self { folder, config }
-    }
-
-    fn launch(&self) -> Launch {
-        let program = env!("CARGO_BIN_EXE_ingress-role").into();
-        Launch { program, args: Vec::new(), log: Some(self.folder.path().join("log/ingress.log")) }
-    }
-
-    async fn client(&self) -> Client {
-        Client::connect_or_spawn(self.launch(), self.config.clone()).await.unwrap()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let Ok(processes) = fs::read_dir("/proc") else { return };
-        let ours = self.config.control.as_os_str().as_encoded_bytes();
-        for process in processes.flatten() {
-            let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let pid = process.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
-            if let (true, Some(pid)) = (command.windows(ours.len()).any(|window| window == ours), pid) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
-    }
-}
-
-fn pid(of: u32) -> Pid {
-    Pid::from_raw(of as i32).unwrap()
-}
 
 fn table(address: SocketAddr) -> RouteTable {
     RouteTable {
@@ -70,15 +26,6 @@ fn table(address: SocketAddr) -> RouteTable {
 
 async fn get(http: SocketAddr) -> String {
     exchange(http, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await
-}
-
-async fn until_gone(process: Pid) {
-    until("the process is gone", async || {
-        let state =
-            fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
-        state.is_empty() || state.contains(") Z ")
-    })
-    .await;
 }
 
 fn status_kib(process: u32, field: &str) -> u64 {
@@ -98,8 +45,8 @@ async fn it_starts_detached_with_nothing_of_ours() {
     assert!(took < Duration::from_secs(2), "ready after {took:?}");
     assert_eq!(fs::read(format!("{proc}/environ")).unwrap(), b"");
     assert_eq!(fs::read_link(format!("{proc}/cwd")).unwrap(), Path::new("/"));
-    let session = rustix::process::getsid(Some(pid(hello.pid))).unwrap();
-    assert_eq!(session, pid(hello.pid), "it leads a session of its own");
+    let group = rustix::process::getpgid(Some(pid(hello.pid))).unwrap();
+    assert_eq!(group, pid(hello.pid), "no Ctrl-C for us reaches it");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&place.config.control), 0o600);
     assert_eq!(mode(&place.config.state), 0o700);

@@ -5,11 +5,13 @@ mod through;
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::io::BufReader;
 use tokio::net::UnixStream;
 
+use crate::build;
 use crate::control::protocol::{self, Ask, PROTOCOL, Reply};
 pub use crate::control::protocol::{Drained, Hello};
 use crate::error::IngressError;
@@ -37,19 +39,28 @@ pub struct Launch {
 pub struct Client {
     launch: Launch,
     config: ProcessConfig,
-    /// Two tables must not overtake each other.
+    /// Two tables must not overtake each other, and none a handover.
     publishing: tokio::sync::Mutex<()>,
+    /// Whether the ingress that runs was compared with the program on disk. Once is enough, and asks for one handover
+    /// at most: a program that fails is not tried again and again.
+    is_compared: AtomicBool,
 }
 
 impl Client {
     /// For an ingress that may or may not run; nothing is started before [`Client::ensure`].
     pub fn new(launch: Launch, config: ProcessConfig) -> Self {
-        Self { launch, config, publishing: tokio::sync::Mutex::default() }
+        Self {
+            launch,
+            config,
+            publishing: tokio::sync::Mutex::default(),
+            is_compared: AtomicBool::new(false),
+        }
     }
 
     /// Finds the ingress that runs on this control socket, or starts one and waits until it is ready.
     ///
-    /// One that listens on another address than configured, or speaks another protocol, is replaced.
+    /// One that was started from another build of the program hands over to a new one, which costs no request. One
+    /// that listens on another address than configured, or speaks another protocol, is ended first.
     pub async fn connect_or_spawn(launch: Launch, config: ProcessConfig) -> Result<Self, IngressError> {
         let client = Self::new(launch, config);
         client.ensure().await?;
@@ -58,9 +69,17 @@ impl Client {
 
     /// Starts the ingress again if it is gone. `true`: it was, and it serves the table that it had saved,
     /// without candidates; publish again.
+    ///
+    /// The first time, an ingress of another build is replaced. If that fails it goes on, which is no error.
     pub async fn ensure(&self) -> Result<bool, IngressError> {
+        let is_compared = self.is_compared.swap(true, Ordering::Relaxed);
         match self.hello().await {
-            Ok(hello) if self.suits(&hello) => return Ok(false),
+            Ok(hello) if self.suits(&hello) => {
+                if !is_compared && self.is_other_build(&hello) {
+                    self.upgrade(&hello).await;
+                }
+                return Ok(false);
+            }
             Ok(hello) => {
                 tracing::info!(pid = hello.pid, http = %hello.http, "replacing the ingress that runs");
                 self.shutdown().await?;
@@ -71,6 +90,25 @@ impl Client {
         }
         spawn::spawn(&self.launch, &self.config, self).await?;
         Ok(true)
+    }
+
+    /// Has the ingress that runs hand over to a new process: no connection is refused and no request lost. It finishes
+    /// what it has by itself. Table and candidates stay in force. On an error it goes on serving.
+    pub async fn replace(&self) -> Result<(), IngressError> {
+        let _in_order = self.publishing.lock().await;
+        let socket = &self.config.control;
+        let running = UnixStream::connect(socket)
+            .await
+            .and_then(UnixStream::into_std)
+            .map_err(|source| IngressError::NotRunning { socket: socket.clone(), source })?;
+        spawn::spawn_successor(&self.launch, &self.config, self, running).await
+    }
+
+    async fn upgrade(&self, hello: &Hello) {
+        tracing::info!(pid = hello.pid, build = hello.build, "replacing the ingress of another build");
+        if let Err(error) = self.replace().await {
+            tracing::warn!(%error, "the ingress that runs could not be replaced and goes on");
+        }
     }
 
     /// Who is there.
@@ -108,6 +146,17 @@ impl Client {
     /// Waits until nothing is in flight for a backend that is no longer routed, at most until the deadline.
     /// An unknown backend is drained.
     pub async fn drain(&self, backend: &str, deadline: Duration) -> Result<Drained, IngressError> {
+        let began = Instant::now();
+        match self.drain_once(backend, deadline).await {
+            // One that handed over meanwhile may be done and gone before it could say so. Its successor knows.
+            Err(IngressError::NotRunning { .. }) => {
+                self.drain_once(backend, deadline.saturating_sub(began.elapsed())).await
+            }
+            drained => drained,
+        }
+    }
+
+    async fn drain_once(&self, backend: &str, deadline: Duration) -> Result<Drained, IngressError> {
         let deadline_ms = deadline.as_millis().try_into().unwrap_or(u64::MAX);
         let ask = Ask::Drain { backend: backend.to_owned(), deadline_ms };
         match self.ask("drain", &ask, deadline.saturating_add(ANSWER_TIMEOUT)).await? {
@@ -142,6 +191,11 @@ impl Client {
         let wanted = self.config.http;
         let same_port = wanted.port() == 0 || wanted.port() == hello.http.port();
         hello.protocol == PROTOCOL && same_port && wanted.ip() == hello.http.ip()
+    }
+
+    /// `false` also when the program is not there to be compared with.
+    fn is_other_build(&self, hello: &Hello) -> bool {
+        build::of(&self.launch.program).is_some_and(|build| build != hello.build)
     }
 
     async fn ask(&self, asked: &'static str, ask: &Ask, within: Duration) -> Result<Reply, IngressError> {

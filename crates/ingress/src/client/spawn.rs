@@ -2,14 +2,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
-use super::{Client, Launch};
+use super::{Client, Hello, Launch};
 use crate::error::IngressError;
 use crate::process::{self, ProcessConfig};
 
@@ -27,24 +29,52 @@ pub(super) async fn spawn(
     config: &ProcessConfig,
     client: &Client,
 ) -> Result<(), IngressError> {
-    let mut child = Command::new(&launch.program)
+    let mut child = start(launch, config, Stdio::null())?;
+    wait_until_ready(&mut child, launch, client, |_| true).await
+}
+
+/// Starts a process that takes over from the running one, whose control connection it gets as standard input, and
+/// waits until it has. One that does not in time is killed, which tells the running one to go on.
+pub(super) async fn spawn_successor(
+    launch: &Launch,
+    config: &ProcessConfig,
+    client: &Client,
+    running: UnixStream,
+) -> Result<(), IngressError> {
+    let mut child = start(launch, config, OwnedFd::from(running).into())?;
+    let pid = child.id().unwrap_or_default();
+    let ready = wait_until_ready(&mut child, launch, client, |hello| hello.pid == pid).await;
+    if ready.is_err() {
+        let _ = child.kill().await;
+    }
+    ready
+}
+
+fn start(launch: &Launch, config: &ProcessConfig, input: Stdio) -> Result<Child, IngressError> {
+    Command::new(&launch.program)
         .args(&launch.args)
         .args(config.to_args())
         .env_clear()
         .current_dir("/")
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::null())
         .stderr(log(launch.log.as_deref())?)
         .spawn()
-        .map_err(IngressError::io("start", &launch.program))?;
-    wait_until_ready(&mut child, launch, client).await
+        .map_err(IngressError::io("start", &launch.program))
 }
 
-async fn wait_until_ready(child: &mut Child, launch: &Launch, client: &Client) -> Result<(), IngressError> {
+async fn wait_until_ready(
+    child: &mut Child,
+    launch: &Launch,
+    client: &Client,
+    is_it: impl Fn(&Hello) -> bool,
+) -> Result<(), IngressError> {
     let started = Instant::now();
     loop {
         match client.hello().await {
-            Ok(_) => return Ok(()),
+            Ok(hello) if is_it(&hello) => return Ok(()),
+            // One that was there before.
+            Ok(_) => {}
             Err(IngressError::NotRunning { .. }) => {}
             Err(error) => return Err(error),
         }

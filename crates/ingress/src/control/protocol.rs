@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWr
 use crate::table::RouteTable;
 
 /// Changes when an older control plane could no longer talk to a newer ingress, or the other way round.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 /// Room for a table of some ten thousand routes.
 const MAX_LINE: u64 = 16 << 20;
@@ -21,9 +21,22 @@ const MAX_LINE: u64 = 16 << 20;
 pub(crate) enum Ask {
     Hello,
     Routes,
-    Publish { table: RouteTable },
-    Drain { backend: String, deadline_ms: u64 },
+    Publish {
+        table: RouteTable,
+    },
+    Drain {
+        backend: String,
+        deadline_ms: u64,
+    },
     Shutdown,
+    /// From a new ingress: give me what you have. The first byte of the reply bears the open files.
+    HandOver,
+    /// From a new ingress: I serve, leave.
+    TookOver,
+    /// From the ingress that took over: route by this too while you leave.
+    Follow {
+        table: RouteTable,
+    },
 }
 
 /// What the ingress answers.
@@ -41,6 +54,12 @@ pub(crate) enum Reply {
     },
     Drained(Drained),
     ShuttingDown,
+    /// The table in force, candidates included.
+    HandingOver {
+        table: RouteTable,
+    },
+    Leaving,
+    Following,
     Refused {
         problem: String,
     },
@@ -52,6 +71,9 @@ pub struct Hello {
     pub protocol: u32,
     /// The version of the program that the process was started from.
     pub version: String,
+    /// Tells two builds of the program apart.
+    #[serde(default)]
+    pub build: String,
     pub pid: u32,
     /// The public address, with the real port.
     pub http: SocketAddr,

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{self, Arc};
 use std::time::Duration;
 
 use tokio::io::BufReader;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::protocol::{self, Ask, Drained, Hello, Reply};
 use crate::error::IngressError;
+use crate::handover::{self, Belongings, Predecessor};
 use crate::proxy::Proxy;
 use crate::saved;
 use crate::table::RouteTable;
@@ -25,24 +26,34 @@ pub(crate) struct Control {
     pub hello: Hello,
     /// Folder of the saved routes.
     pub state: PathBuf,
-    /// Held while a table is put in force and saved, so that the saved one is the last one.
+    /// The control socket.
+    pub socket: PathBuf,
+    /// Held while a table is put in force and saved, so that the saved one is the last one, and while a handover
+    /// is undecided.
     pub publishing: Mutex<()>,
+    /// `None` once they were let go for a successor.
+    pub belongings: sync::Mutex<Option<Belongings>>,
+    /// The ingress that this one took over from.
+    pub predecessor: Option<Predecessor>,
     /// Cancelled when the process has to end.
     pub stop: CancellationToken,
 }
 
-/// Makes the socket. Whoever is there already is a leftover: a living ingress holds the lock of the state folder.
+/// Makes the socket and puts it in the place of the one that is there, which is a leftover, or that of the ingress
+/// that we take over from.
 pub(crate) fn bind(path: &Path) -> Result<UnixListener, IngressError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(IngressError::Io { doing: "replace", path: path.to_owned(), source: error });
-        }
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(IngressError::io("make the socket", path))?;
+    let made = name_when_made(path);
+    handover::remove(&made).map_err(IngressError::io("replace", &made))?;
+    let listener = UnixListener::bind(&made).map_err(IngressError::io("make the socket", &made))?;
     let private = fs::Permissions::from_mode(0o600);
-    fs::set_permissions(path, private).map_err(IngressError::io("protect", path))?;
+    fs::set_permissions(&made, private).map_err(IngressError::io("protect", &made))?;
+    fs::rename(&made, path).map_err(IngressError::io("replace", path))?;
     Ok(listener)
+}
+
+/// The name under which the socket is made. Whoever is connected sees it as the address of the other side.
+pub(crate) fn name_when_made(path: &Path) -> PathBuf {
+    handover::with_suffix(path, ".new")
 }
 
 /// Answers until told to stop.
@@ -73,6 +84,10 @@ async fn converse(stream: UnixStream, control: &Control) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     loop {
         let reply = match protocol::read::<Ask>(&mut stream).await {
+            Ok(Some(Ask::HandOver)) => {
+                handover::give(&mut stream, control).await?;
+                continue;
+            }
             Ok(Some(ask)) => control.answer(ask).await,
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -98,17 +113,26 @@ impl Control {
             Ask::Routes => Reply::Routes { table: self.proxy.router.lasting() },
             Ask::Publish { table } => self.publish(table).await,
             Ask::Drain { backend, deadline_ms } => {
-                let left = self.proxy.router.drain(&backend, Duration::from_millis(deadline_ms)).await;
-                Reply::Drained(Drained { left })
+                Reply::Drained(self.drain(&backend, Duration::from_millis(deadline_ms)).await)
             }
             Ask::Shutdown => Reply::ShuttingDown,
+            Ask::Follow { table } if self.proxy.leaving.is_cancelled() => {
+                self.put_in_force(table).await;
+                Reply::Following
+            }
+            Ask::HandOver | Ask::TookOver | Ask::Follow { .. } => {
+                Reply::Refused { problem: "no handover is under way".to_owned() }
+            }
         }
     }
 
     /// In force first, saved second: a full disk must not keep people from the new release.
     async fn publish(&self, table: RouteTable) -> Reply {
         let _in_order = self.publishing.lock().await;
-        self.proxy.publish(table.clone());
+        if self.proxy.leaving.is_cancelled() {
+            return Reply::Refused { problem: "another ingress took over".to_owned() };
+        }
+        self.put_in_force(table.clone()).await;
         let folder = self.state.clone();
         let saved = tokio::task::spawn_blocking(move || saved::save(&folder, &table)).await;
         let problem = match saved {
@@ -120,5 +144,23 @@ impl Control {
             tracing::warn!(problem, folder = %self.state.display(), "the routes could not be saved");
         }
         Reply::Published { problem }
+    }
+
+    async fn put_in_force(&self, table: RouteTable) {
+        self.proxy.publish(table.clone());
+        if let Some(predecessor) = &self.predecessor {
+            predecessor.follow(&table).await;
+        }
+    }
+
+    async fn drain(&self, backend: &str, deadline: Duration) -> Drained {
+        let theirs = async {
+            match &self.predecessor {
+                Some(predecessor) => predecessor.drain(backend, deadline).await,
+                None => 0,
+            }
+        };
+        let (ours, theirs) = tokio::join!(self.proxy.router.drain(backend, deadline), theirs);
+        Drained { left: ours + theirs }
     }
 }

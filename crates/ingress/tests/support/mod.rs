@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "every test file is a program of its own and uses a part of this")]
 
+pub mod place;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -41,6 +43,7 @@ pub fn short() -> Timeouts {
         idle: Duration::from_secs(5),
         connect: Duration::from_millis(300),
         answer: Duration::from_millis(500),
+        leave: Duration::from_secs(10),
         finish: Duration::from_secs(2),
     }
 }
