@@ -10,7 +10,7 @@ use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::audit;
@@ -29,6 +29,9 @@ const MOST_BODY_BYTES: usize = 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// CLI and Terraform provider give up after 30 s; they shall get an answer before that.
 const ANSWER_TIME: Duration = Duration::from_secs(28);
+
+/// How late. A connection has one request at a time, so it guesses no faster than that.
+const WRONG_KEY_DELAY: Duration = Duration::from_secs(1);
 
 /// The API under `/v3`, and under `/v3/v3` because some clients write the prefix twice.
 pub fn router(state: ApiState) -> Router {
@@ -108,7 +111,7 @@ async fn handle(
             throttle_open(&state, operation, peer)?;
             None
         }
-        _ => Some(auth::identify(&state, &head.headers).await?),
+        _ => Some(identify(&state, &head.headers, peer).await?),
     };
     if let Some(caller) = &caller {
         let taken = state.throttle.take(caller.key.id, Instant::now());
@@ -134,6 +137,17 @@ async fn handle(
         audit::append(&state, operation.id, caller.as_ref(), target, peer, status).await;
     }
     result
+}
+
+/// Answers late where an address presents one wrong key after the other. A right one never waits: who shares the
+/// address with somebody that guesses is not locked out.
+async fn identify(state: &ApiState, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Caller, ApiError> {
+    let identified = auth::identify(state, headers).await;
+    let is_wrong = identified.as_ref().is_err_and(|refusal| refusal.status() == StatusCode::UNAUTHORIZED);
+    if is_wrong && state.wrong_keys.take(peer.map(Network::of), Instant::now()).is_err() {
+        tokio::time::sleep(WRONG_KEY_DELAY).await;
+    }
+    identified
 }
 
 /// What needs no key is anybody's to ask for, so each address gets its share and no more.

@@ -24,17 +24,21 @@ pub struct ApiConfig {
     pub open_reads: Rate,
     /// The same for those that change something, which is the setup.
     pub open_writes: Rate,
+    /// How many keys that are none one address may present before each further one is answered late.
+    pub wrong_keys: Rate,
 }
 
 impl Default for ApiConfig {
     /// 10 s for a registry; 50 requests a second for each key, 300 at once. Without a key an address may look 100
-    /// times a second, 1000 times at once, and try to set up every 5 s, ten times at once.
+    /// times a second, 1000 times at once, and try to set up every 5 s, ten times at once. After 20
+    /// wrong keys, or one a second, it waits for the answer to each.
     fn default() -> Self {
         Self {
             registry_wait: Duration::from_secs(10),
             rate: Rate { per_second: 50.0, burst: 300.0 },
             open_reads: Rate { per_second: 100.0, burst: 1000.0 },
             open_writes: Rate { per_second: 0.2, burst: 10.0 },
+            wrong_keys: Rate { per_second: 1.0, burst: 20.0 },
         }
     }
 }
@@ -51,6 +55,7 @@ pub struct Shared {
     /// For what needs no key; `None` stands for all callers without a connection.
     pub open_reads: Throttle<Option<Network>>,
     pub open_writes: Throttle<Option<Network>>,
+    pub wrong_keys: Throttle<Option<Network>>,
     /// Held while a record is read, changed and written back: of two changes at the same time none gets lost.
     /// Nothing slow happens meanwhile.
     pub changes: tokio::sync::Mutex<()>,
@@ -69,6 +74,7 @@ impl ApiState {
             throttle: Throttle::new(config.rate),
             open_reads: Throttle::new(config.open_reads),
             open_writes: Throttle::new(config.open_writes),
+            wrong_keys: Throttle::new(config.wrong_keys),
             changes: tokio::sync::Mutex::default(),
             setup: tokio::sync::Mutex::default(),
             set_up: AtomicBool::new(false),

@@ -1,5 +1,7 @@
 //! Paths, methods, bodies, headers: what holds for every request.
 
+use std::time::{Duration, Instant};
+
 use api::{ApiConfig, Rate};
 use bytes::Bytes;
 use http::Request;
@@ -144,6 +146,32 @@ async fn a_key_that_asks_too_often_is_told_when_to_come_back() {
     let wait: u64 = reply.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=10).contains(&wait), "{wait}");
     assert_eq!(reply.refused(429), "too_many_requests");
+}
+
+/// A11: guessing gets slow, and who shares the address with the one that guesses is not held up.
+#[tokio::test]
+async fn wrong_keys_are_answered_late_and_right_ones_are_not() {
+    let mut server =
+        Server::with(ApiConfig { wrong_keys: Rate { per_second: 0.1, burst: 1.0 }, ..ApiConfig::default() });
+    let body = json!({
+        "setup_token": server.setup_token().await, "email": "a@b", "password": "correct horse", "company": "A",
+    });
+    let done = server.send("POST", "/setup", None, Some(body)).await.expect(201);
+    server.owner = text(&done["api_key"]["token"]);
+    let wrong = format!("dars_{}", "ab".repeat(32));
+    let guess = || server.send("GET", "/applications", Some(&wrong), None);
+    guess().await.expect(401);
+    let before = Instant::now();
+    let guessed = async {
+        guess().await.expect(401);
+        before.elapsed()
+    };
+    let asked = async {
+        server.get("/applications").await.expect(200);
+        before.elapsed()
+    };
+    let (guessed, asked) = tokio::join!(guessed, asked);
+    assert!(guessed >= Duration::from_secs(1) && asked < guessed, "{guessed:?}, {asked:?}");
 }
 
 /// A33: every write leaves a row, refused ones too, and no row holds what was sent.

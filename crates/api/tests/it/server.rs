@@ -182,6 +182,7 @@ fn quick() -> ApiConfig {
         rate: EVERYTHING,
         open_reads: EVERYTHING,
         open_writes: EVERYTHING,
+        wrong_keys: EVERYTHING,
     }
 }
 
