@@ -16,7 +16,7 @@ use crate::check;
 use crate::error::ApiError;
 use crate::token::{self, Token};
 
-const LEAST_PASSWORD: usize = 10;
+const LEAST_PASSWORD: usize = 8;
 /// Hashing takes time with the length, so there is an end to it.
 const MOST_PASSWORD: usize = 1024;
 /// The store makes tokens of 256 bits.
