@@ -46,10 +46,10 @@ pub struct RoleCommand {
     pub args: Vec<OsString>,
 }
 
-/// How much one layer may hold.
+/// How much an image may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a layer's tar once decompressed.
+    /// Bytes of the tars of all layers once decompressed; one alone may take it all.
     pub unpacked_bytes: u64,
     /// Entries of a layer's tar.
     pub entries: u64,

@@ -9,7 +9,7 @@ use model::image::{DiffId, Digest, Reference, RootFs};
 use model::{CompanyId, Phase};
 
 use crate::disk::{Folders, Locks, Owner, bringing, remove_tree, sweeping};
-use crate::layer::{self, Origin, Slots, Tools};
+use crate::layer::{self, Budget, Origin, Slots, Tools};
 use crate::local::Layout;
 use crate::registry::{Caller, Client, Fetched, What};
 use crate::source::{self, Source};
@@ -174,7 +174,7 @@ impl Inner {
 
     /// Whether a layer is in place and its owner may use it.
     fn is_here(&self, layer: &LayerInfo, owner: Owner) -> bool {
-        layer::is_here(&self.folders, &layer.diff_id, owner)
+        layer::here(&self.folders, &layer.diff_id, owner).is_some()
     }
 
     /// Gets a manifest and its configuration again, which are no longer kept, or not for this caller.
@@ -199,8 +199,10 @@ impl Inner {
         progress: &Progress,
     ) -> Result<(), Cause> {
         progress.begin(layers.iter().map(|layer| (layer.digest.clone(), layer.size)));
+        let budget = Budget::new(self.config.limits.unpacked_bytes);
         let tools = Tools {
             config: &self.config,
+            budget: &budget,
             folders: &self.folders,
             downloads: &self.downloads,
             places: &self.places,

@@ -15,6 +15,7 @@ mod locks;
 mod proofs;
 mod record;
 mod remove;
+mod space;
 mod tenancy;
 
 pub(crate) use folders::{Folders, Scratch, sync_folder};

@@ -1,5 +1,6 @@
 //! Layers: from the network, or a file, to files in place.
 
+mod budget;
 mod dir_fixes;
 mod pace;
 mod place;
@@ -7,6 +8,7 @@ mod pull;
 mod slots;
 mod unpacker;
 
+pub(crate) use budget::Budget;
 pub(crate) use dir_fixes::dir_fixes;
-pub(crate) use pull::{Origin, Tools, bring, is_here};
+pub(crate) use pull::{Origin, Tools, bring, here};
 pub(crate) use slots::Slots;

@@ -7,11 +7,12 @@ use model::image::{DiffId, Digest};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncReadExt;
 
+use super::budget::Budget;
 use super::pace::Pace;
 use super::place::put_in_place;
 use super::slots::Slots;
 use super::unpacker::{Unpacker, discard};
-use crate::disk::{Folders, Locks, Owner, Scratch};
+use crate::disk::{Folders, LayerRecord, Locks, Owner, Scratch};
 use crate::registry::{BlobError, Caller, Client, Place};
 use crate::unpack::report::{Refusal, RefusalKind, Unpacked};
 use crate::{Cause, Config, LayerInfo, LayerState, Progress};
@@ -47,6 +48,8 @@ impl Origin<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct Tools<'a> {
     pub config: &'a Config,
+    /// Of the image that the layer is for.
+    pub budget: &'a Budget,
     pub folders: &'a Folders,
     pub downloads: &'a Locks<(Owner, DiffId)>,
     pub places: &'a Locks<DiffId>,
@@ -78,19 +81,17 @@ pub(crate) async fn bring(
     index: usize,
 ) -> Result<(), Cause> {
     let owner = origin.owner();
-    let shared = || {
-        let is_here = is_here(tools.folders, &layer.diff_id, owner);
-        if is_here {
-            progress.set_state(index, LayerState::Shared);
-        }
-        is_here
+    let here = || here(tools.folders, &layer.diff_id, owner);
+    let shared = |record: LayerRecord| {
+        progress.set_state(index, LayerState::Shared);
+        tools.budget.take(record.bytes, layer)
     };
-    if shared() {
-        return Ok(());
+    if let Some(record) = here() {
+        return shared(record);
     }
     let lock = tools.downloads.lock((owner, layer.diff_id.clone())).await;
-    if shared() {
-        return Ok(());
+    if let Some(record) = here() {
+        return shared(record);
     }
     if layer.size > tools.config.limits.unpacked_bytes {
         let reason =
@@ -110,6 +111,10 @@ pub(crate) async fn bring(
         other => other,
     };
     let (unpacked, scratch) = result.map_err(|(Failed::Final(cause) | Failed::Mismatch(cause))| cause)?;
+    if let Err(cause) = tools.budget.take(unpacked.bytes, layer) {
+        discard(scratch).await;
+        return Err(cause);
+    }
     let (folders, places, diff_id) = (tools.folders.clone(), tools.places.clone(), layer.diff_id.clone());
     // The lock goes along: should nobody wait any more, the layer is still put in place by one only.
     let placed = tokio::task::spawn_blocking(move || {
@@ -123,9 +128,9 @@ pub(crate) async fn bring(
     Ok(())
 }
 
-/// Whether a layer is in place and its owner may use it.
-pub(crate) fn is_here(folders: &Folders, diff_id: &DiffId, owner: Owner) -> bool {
-    folders.is_proven(diff_id.hex(), owner) && folders.layer_record(diff_id).is_some()
+/// A layer that is in place, if its owner may use it.
+pub(crate) fn here(folders: &Folders, diff_id: &DiffId, owner: Owner) -> Option<LayerRecord> {
+    folders.is_proven(diff_id.hex(), owner).then(|| folders.layer_record(diff_id)).flatten()
 }
 
 async fn bring_once(
@@ -134,9 +139,10 @@ async fn bring_once(
     layer: &LayerInfo,
     watched: &Watched<'_>,
 ) -> Result<(Unpacked, Scratch), Failed> {
+    tools.folders.has_room().map_err(Failed::Final)?;
     let scratch = tools.folders.scratch().map_err(Failed::Final)?;
     let mut sink = Sink {
-        unpacker: Unpacker::start(tools.config, scratch).map_err(Failed::Final)?,
+        unpacker: Unpacker::start(tools.config, scratch, tools.budget.left()).map_err(Failed::Final)?,
         refusal: None,
         hash: Sha256::new(),
         done: 0,

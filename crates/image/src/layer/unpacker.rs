@@ -30,8 +30,8 @@ struct Running {
 }
 
 impl Unpacker {
-    /// Starts the role in a fresh folder.
-    pub fn start(config: &Config, scratch: Scratch) -> Result<Self, Cause> {
+    /// Starts the role in a fresh folder, for a layer of at most `max_bytes` unpacked.
+    pub fn start(config: &Config, scratch: Scratch, max_bytes: u64) -> Result<Self, Cause> {
         for (name, mode) in [(FILES, 0o755), (TRASH, 0o700)] {
             let folder = scratch.path().join(name);
             // Set apart from making it, so that the mask of this process does not count.
@@ -39,10 +39,9 @@ impl Unpacker {
                 .and_then(|()| fs::set_permissions(&folder, Permissions::from_mode(mode)))
                 .map_err(|error| Cause::storage("make", folder, error))?;
         }
-        let limits = config.limits;
         let mut child = Command::new(&config.unpack.program)
             .args(&config.unpack.args)
-            .args(unpack::arguments(scratch.path(), limits.unpacked_bytes, limits.entries))
+            .args(unpack::arguments(scratch.path(), max_bytes, config.limits.entries))
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::piped())

@@ -51,7 +51,10 @@ impl Read for TarStream<'_> {
         let count = self.source.read(buffer)?;
         self.bytes += count as u64;
         if self.bytes > self.limit {
-            return Err(io::Error::other(format!("it holds more than {} bytes, the limit", self.limit)));
+            return Err(io::Error::other(format!(
+                "it holds more than {} bytes, all that is left of the image's limit",
+                self.limit
+            )));
         }
         self.hash.update(&buffer[..count]);
         Ok(count)

@@ -316,6 +316,55 @@ async fn a_full_disk_is_told_as_such_and_leaves_nothing() {
     drop(small);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_layer_is_not_begun_on_a_disk_with_hardly_any_room() {
+    if !is_root() {
+        return;
+    }
+    let (place, layout) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let small = SmallDisk::mount(place.path());
+    let tar = Tar::new().file("small", "x", 0o644);
+    Image::new().layer(Layer::gzip(tar)).build().write_layout(layout.path(), "1").unwrap();
+    let store =
+        image::ImageStore::open(crate::support::config(&place.path().join("images"), &[], |_| {})).unwrap();
+    // The layer would fit into what is left, which is less than one part in twenty.
+    fs::write(place.path().join("other"), vec![0; (4 << 20) - (150 << 10)]).unwrap();
+    let name = Reference::parse("localhost/x:1").unwrap();
+    let error = store.load(layout.path(), &name).await.unwrap_err();
+    assert_eq!(error.code(), FailureCode::DiskFull, "{error}");
+    fs::remove_file(place.path().join("other")).unwrap();
+    store.load(layout.path(), &name).await.unwrap();
+    drop((store, small));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_layers_of_an_image_share_one_limit() {
+    if !is_root() {
+        return;
+    }
+    let layer = |n: u8| Layer::gzip(Tar::new().file("zeros", vec![n; 300 << 10], 0o644));
+    let image = |count| (0..count).fold(Image::new(), |image, n| image.layer(layer(n))).build();
+    for parallel in [1, 4] {
+        let bench = Bench::with(&[], |config| {
+            config.limits.unpacked_bytes = 1 << 20;
+            config.parallel_layers = parallel;
+        });
+        let load = async |count| {
+            let layout = tempfile::tempdir().unwrap();
+            image(count).write_layout(layout.path(), "1").unwrap();
+            bench.store.load(layout.path(), &Reference::parse("localhost/x:1").unwrap()).await
+        };
+        load(3).await.unwrap();
+        // What came with another try, or another image, counts as well.
+        for _ in 0..2 {
+            let error = load(4).await.unwrap_err();
+            assert_eq!(error.code(), FailureCode::LayerInvalid, "{error}");
+            assert!(error.to_string().contains("limit"), "{error}");
+        }
+        bench.tmp_becomes_empty();
+    }
+}
+
 /// 4 MiB of tmpfs; unmounted when dropped.
 struct SmallDisk<'a>(&'a Path);
 
