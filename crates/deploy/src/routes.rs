@@ -29,7 +29,7 @@ fn adopted_route(app: &Adopted, served: Option<&Route>) -> Route {
         }
         _ => (RouteState::Starting, Vec::new()),
     };
-    Route { app: app.name.to_string(), deployment, backends, state }
+    Route { app: app.name.to_string(), deployment, backends, state, protocol: Default::default() }
 }
 
 /// What the ingress shall know. Each change is published as a whole table, so the ingress never holds half of
@@ -132,7 +132,7 @@ impl Routes {
         state: RouteState,
     ) -> Result<(), IngressError> {
         let deployment = deployment.map(|id| id.to_string()).unwrap_or_default();
-        let route = Route { app: app.to_string(), deployment, backends, state };
+        let route = Route { app: app.to_string(), deployment, backends, state, protocol: Default::default() };
         let host = self.host(app);
         self.change(|table| table.routes.insert(host, route.clone()).as_ref() != Some(&route)).await
     }

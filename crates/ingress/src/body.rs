@@ -11,11 +11,13 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::routing::Assigned;
 
-/// What a client sends, without trailers: in them a client could say again what its head must not.
+/// What a client sends. Trailers pass only to a backend that speaks HTTP/2, which keeps them apart from the head; to
+/// one of HTTP/1 a client could say again in them what its head must not.
 pub(crate) struct RequestBody {
     /// `None` for a request without a body, which can be sent twice.
     incoming: Option<Incoming>,
     upload: Arc<Upload>,
+    passes_trailers: bool,
 }
 
 /// How far a request's body got, for who waits for the answer.
@@ -57,7 +59,11 @@ impl RequestBody {
             failed: AtomicBool::new(false),
             waits_for_client: AtomicBool::new(false),
         };
-        Self { incoming, upload: Arc::new(upload) }
+        Self { incoming, upload: Arc::new(upload), passes_trailers: false }
+    }
+
+    pub(crate) fn with_trailers(self) -> Self {
+        Self { passes_trailers: true, ..self }
     }
 
     pub(crate) fn upload(&self) -> Arc<Upload> {
@@ -85,7 +91,7 @@ impl Body for RequestBody {
                 self.upload.failed.store(true, Ordering::Relaxed);
                 Poll::Ready(Some(Err(error)))
             }
-            Some(Ok(frame)) if is_data => Poll::Ready(Some(Ok(frame))),
+            Some(Ok(frame)) if is_data || self.passes_trailers => Poll::Ready(Some(Ok(frame))),
             _ => Poll::Ready(None),
         }
     }

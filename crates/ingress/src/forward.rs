@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use http::{Method, Request, Response};
 use hyper::body::{Body, Incoming};
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 
 use crate::answer::Reason;
@@ -57,6 +58,28 @@ impl Forwarder {
         self.attempt(backend, fresh, request).await.map_err(|failed| failed.reason)
     }
 
+    /// Sends a request to a backend that speaks HTTP/2. One that the shared connection did not take any more goes out
+    /// on a fresh one.
+    pub(crate) async fn send_http2(
+        &self,
+        backend: &Backend,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Reason> {
+        let upload = request.body().upload();
+        let mut request = request;
+        if let Some(mut shared) = self.pool.shared(&backend.id) {
+            match self.answer(backend, &upload, shared.try_send_request(request)).await {
+                Ok(response) => return Ok(response),
+                Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
+                Err(Failed { reason, unsent: None }) => return Err(reason),
+            }
+        }
+        let mut fresh = pool::connect_http2(backend, self.timeouts.connect).await?;
+        self.pool.share(&backend.id, &fresh);
+        let answer = self.answer(backend, &upload, fresh.try_send_request(request)).await;
+        answer.map_err(|failed| failed.reason)
+    }
+
     /// Closes kept connections to backends that the table no longer has.
     pub(crate) fn follow(&self, table: &RouteTable) {
         self.pool.follow(table);
@@ -74,7 +97,18 @@ impl Forwarder {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failed> {
         let upload = request.body().upload();
-        let answer = sender.try_send_request(request);
+        let response = self.answer(backend, &upload, sender.try_send_request(request)).await?;
+        self.keep(backend, sender);
+        Ok(response)
+    }
+
+    /// Waits for the head of an answer, as long as something moves.
+    async fn answer(
+        &self,
+        backend: &Backend,
+        upload: &Upload,
+        answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
+    ) -> Result<Response<Incoming>, Failed> {
         let mut answer = std::pin::pin!(answer);
         let result = loop {
             let due = upload.last_moved() + self.timeouts.answer;
@@ -83,22 +117,16 @@ impl Forwarder {
                 result = &mut answer => break result,
                 () = tokio::time::sleep_until(due.into()) => {
                     if upload.last_moved() + self.timeouts.answer <= Instant::now() {
-                        return Err(Failed { reason: late(&upload), unsent: None });
+                        return Err(Failed { reason: late(upload), unsent: None });
                     }
                 }
             }
         };
-        match result {
-            Ok(response) => {
-                self.keep(backend, sender);
-                Ok(response)
-            }
-            Err(mut error) => {
-                let unsent = error.take_message();
-                tracing::debug!(backend = backend.id, error = %error.error(), "no answer");
-                Err(Failed { reason: reason(error.error(), &upload), unsent })
-            }
-        }
+        result.map_err(|mut error| {
+            let unsent = error.take_message();
+            tracing::debug!(backend = backend.id, error = %error.error(), "no answer");
+            Failed { reason: reason(error.error(), upload), unsent }
+        })
     }
 
     /// Keeps the connection once the exchange on it is over, which is when it can take another request. One

@@ -37,5 +37,5 @@ pub use client::{Client, Drained, Hello, Launch, ThroughFailure};
 pub use error::IngressError;
 pub use probe::{ProbeFailure, probe_once};
 pub use process::{Ingress, ProcessConfig, run};
-pub use table::{Backend, Route, RouteState, RouteTable};
+pub use table::{Backend, BackendProtocol, Route, RouteState, RouteTable};
 pub use timeouts::Timeouts;

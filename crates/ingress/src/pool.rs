@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use crate::answer::Reason;
@@ -24,6 +25,9 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 /// idle connections after seconds.
 const YOUNG: Duration = Duration::from_secs(1);
 
+/// A backend that is silent for so long while something is under way is asked whether it is there.
+const HTTP2_PING: Duration = Duration::from_secs(20);
+
 const MAX_ANSWER_FIELDS: usize = 200;
 const MAX_ANSWER_HEAD: usize = 128 << 10;
 
@@ -31,6 +35,8 @@ const MAX_ANSWER_HEAD: usize = 128 << 10;
 #[derive(Default)]
 pub(crate) struct Pool {
     idle: Mutex<HashMap<String, Vec<Idle>>>,
+    /// One connection to each backend that speaks HTTP/2 takes all its requests.
+    shared: Mutex<HashMap<String, http2::SendRequest<RequestBody>>>,
 }
 
 struct Idle {
@@ -57,6 +63,21 @@ impl Pool {
         None
     }
 
+    /// The connection to a backend that speaks HTTP/2, if it is still good.
+    pub(crate) fn shared(&self, backend: &str) -> Option<http2::SendRequest<RequestBody>> {
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.get(backend).filter(|sender| !sender.is_closed()).cloned()
+    }
+
+    /// Lets later requests share a connection, if its backend is still routed.
+    pub(crate) fn share(&self, backend: &str, sender: &http2::SendRequest<RequestBody>) {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.contains_key(backend) {
+            let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.insert(backend.to_owned(), sender.clone());
+        }
+    }
+
     /// Keeps a connection for the next request, if its backend is still routed.
     pub(crate) fn put(&self, backend: &str, sender: SendRequest<RequestBody>) {
         let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,6 +92,8 @@ impl Pool {
         let routed: HashSet<&str> = table.backends().map(|backend| backend.id.as_str()).collect();
         let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         pool.retain(|id, _| routed.contains(id.as_str()));
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.retain(|id, _| routed.contains(id.as_str()));
         for id in routed {
             pool.entry(id.to_owned()).or_default();
         }
@@ -87,15 +110,7 @@ impl Pool {
 
 /// A fresh connection to a backend.
 pub(crate) async fn connect(backend: &Backend, within: Duration) -> Result<SendRequest<RequestBody>, Reason> {
-    let stream = match tokio::time::timeout(within, TcpStream::connect(backend.address)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(Reason::Refused),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return Err(Reason::ConnectTimeout),
-        Ok(Err(_)) => return Err(Reason::Unreachable),
-        Err(_) => return Err(Reason::ConnectTimeout),
-    };
-    // Without it small pieces of a stream would wait for each other.
-    stream.set_nodelay(true).map_err(|_| Reason::Unreachable)?;
+    let stream = stream_to(backend, within).await?;
     let (sender, connection) = http1::Builder::new()
         .max_headers(MAX_ANSWER_FIELDS)
         .max_buf_size(MAX_ANSWER_HEAD)
@@ -105,4 +120,35 @@ pub(crate) async fn connect(backend: &Backend, within: Duration) -> Result<SendR
     // Its errors reach the request that they concern; an idle connection's end concerns nobody.
     tokio::spawn(connection.with_upgrades());
     Ok(sender)
+}
+
+/// A fresh connection to a backend that speaks HTTP/2.
+pub(crate) async fn connect_http2(
+    backend: &Backend,
+    within: Duration,
+) -> Result<http2::SendRequest<RequestBody>, Reason> {
+    let stream = stream_to(backend, within).await?;
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_ANSWER_HEAD as u32)
+        .keep_alive_interval(HTTP2_PING)
+        .keep_alive_timeout(HTTP2_PING)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| Reason::Closed)?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn stream_to(backend: &Backend, within: Duration) -> Result<TcpStream, Reason> {
+    let stream = match tokio::time::timeout(within, TcpStream::connect(backend.address)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(Reason::Refused),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return Err(Reason::ConnectTimeout),
+        Ok(Err(_)) => return Err(Reason::Unreachable),
+        Err(_) => return Err(Reason::ConnectTimeout),
+    };
+    // Without it small pieces of a stream would wait for each other.
+    stream.set_nodelay(true).map_err(|_| Reason::Unreachable)?;
+    Ok(stream)
 }

@@ -19,9 +19,9 @@ use crate::body::{AnswerBody, RequestBody};
 use crate::complaints::Complaints;
 use crate::forward::Forwarder;
 use crate::headers::{self, Origin};
-use crate::host;
+use crate::host::{self, Host};
 use crate::routing::{Assigned, Router};
-use crate::table::{Backend, RouteTable};
+use crate::table::{Backend, BackendProtocol, RouteTable};
 use crate::timeouts::Timeouts;
 
 /// Carries the token of a candidate. No application ever sees it.
@@ -102,18 +102,25 @@ impl Proxy {
         };
 
         let body = RequestBody::new((!body.is_end_stream()).then_some(body));
-        let upgrade = headers::wanted_upgrade(&parts).filter(|_| body.is_end_stream());
+        let is_http1 = assigned.protocol == BackendProtocol::Http1;
+        let upgrade = headers::wanted_upgrade(&parts).filter(|_| is_http1 && body.is_end_stream());
         headers::prepare_request(
             &mut parts,
             &host,
             connection.origin,
-            !body.is_end_stream(),
+            is_http1 && !body.is_end_stream(),
             upgrade.as_ref(),
         );
-        let request = outgoing(parts, body);
+        let request = match is_http1 {
+            true => outgoing(parts, body),
+            false => outgoing_http2(parts, body, &host)?,
+        };
 
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let sent = self.forwarder.send(&assigned.backend, request).await;
+        let sent = match is_http1 {
+            true => self.forwarder.send(&assigned.backend, request).await,
+            false => self.forwarder.send_http2(&assigned.backend, request).await,
+        };
         let mut response = sent.inspect_err(|reason| {
             if let Some(silent) = self.complaints.admit() {
                 let Backend { id, address } = &assigned.backend;
@@ -159,6 +166,17 @@ fn outgoing(mut parts: Parts, body: RequestBody) -> Request<RequestBody> {
     parts.version = Version::HTTP_11;
     parts.extensions = http::Extensions::new();
     Request::from_parts(parts, body)
+}
+
+/// The request as it is written to a backend that speaks HTTP/2: the host is its `:authority`.
+fn outgoing_http2(mut parts: Parts, body: RequestBody, host: &Host) -> Result<Request<RequestBody>, Reason> {
+    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let uri = Uri::builder().scheme("http").authority(host.received.as_str()).path_and_query(path).build();
+    parts.uri = uri.map_err(|_| Reason::BadRequest)?;
+    parts.headers.remove(header::HOST);
+    parts.version = Version::HTTP_2;
+    parts.extensions = http::Extensions::new();
+    Ok(Request::from_parts(parts, body.with_trailers()))
 }
 
 fn candidate_token(headers: &HeaderMap) -> Result<Option<&str>, Reason> {

@@ -29,6 +29,19 @@ pub struct Route {
     /// The least busy one is chosen for each request.
     pub backends: Vec<Backend>,
     pub state: RouteState,
+    /// What the backends speak.
+    #[serde(default)]
+    pub protocol: BackendProtocol,
+}
+
+/// How requests are written to a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendProtocol {
+    #[default]
+    Http1,
+    /// HTTP/2 without TLS, begun without asking (RFC 9113, 3.3): what gRPC needs.
+    H2c,
 }
 
 /// A container's web server.

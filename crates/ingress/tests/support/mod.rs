@@ -17,7 +17,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use ingress::{Backend, Client, Ingress, Launch, ProcessConfig, Route, RouteState, RouteTable, Timeouts};
+use ingress::{
+    Backend, BackendProtocol, Client, Ingress, Launch, ProcessConfig, Route, RouteState, RouteTable, Timeouts,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -135,6 +137,7 @@ pub fn route(state: RouteState, backends: &[(&str, SocketAddr)]) -> Route {
         deployment: "deployment".to_owned(),
         backends: backends.iter().map(backend).collect(),
         state,
+        protocol: BackendProtocol::Http1,
     }
 }
 
