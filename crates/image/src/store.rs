@@ -160,21 +160,21 @@ impl Inner {
             None => self.fetch_documents(manifest, reference, caller).await?,
         };
         // Loading put the layers in place; there is nowhere else to get them from.
-        if let Some(missing) = layers.iter().find(|layer| is_local && !self.is_here(layer, owner)) {
+        if let Some(missing) = is_local.then(|| self.missing(&layers, owner)).flatten() {
             return Err(Cause::LayerNotHere(missing.diff_id.clone()));
         }
         let place = self.client.place(reference)?;
         let origin = Origin::Registry { client: &self.client, place: &place, caller };
         self.bring_all(origin, &layers, progress).await?;
         let folders = self.folders.clone();
-        tokio::task::spawn_blocking(move || assemble(&folders, &layers))
-            .await
-            .unwrap_or_else(|error| Err(Cause::Unpack(error.to_string())))
+        blocking(move || assemble(&folders, &layers)).await
     }
 
-    /// Whether a layer is in place and its owner may use it.
-    fn is_here(&self, layer: &LayerInfo, owner: Owner) -> bool {
-        layer::here(&self.folders, &layer.diff_id, owner).is_some()
+    /// The first layer that is not in place, or not for its owner. One that comes again is looked at once.
+    fn missing<'a>(&self, layers: &'a [LayerInfo], owner: Owner) -> Option<&'a LayerInfo> {
+        let mut known = HashSet::new();
+        let mut distinct = layers.iter().filter(|layer| known.insert(&layer.diff_id));
+        distinct.find(|layer| layer::here(&self.folders, &layer.diff_id, owner).is_none())
     }
 
     /// Gets a manifest and its configuration again, which are no longer kept, or not for this caller.
@@ -228,9 +228,7 @@ impl Inner {
 
     fn rootfs_for(&self, manifest: &Digest, owner: Owner) -> Result<Option<RootFs>, Cause> {
         let Some(layers) = source::kept_for(owner, manifest, &self.folders)? else { return Ok(None) };
-        let mut known = HashSet::new();
-        let mut distinct = layers.iter().filter(|layer| known.insert(&layer.diff_id));
-        if !distinct.all(|layer| self.is_here(layer, owner)) {
+        if self.missing(&layers, owner).is_some() {
             return Ok(None);
         }
         match assemble(&self.folders, &layers) {
@@ -248,9 +246,7 @@ impl Inner {
         let _bringing = bringing(self.folders.root())
             .map_err(|error| Cause::storage("lock", self.folders.root(), error))?;
         let (path, tag, folders) = (archive.to_owned(), name.tag().map(str::to_owned), self.folders.clone());
-        let layout = tokio::task::spawn_blocking(move || Layout::open(&path, tag.as_deref(), &folders))
-            .await
-            .map_err(|error| Cause::Unpack(error.to_string()))??;
+        let layout = blocking(move || Layout::open(&path, tag.as_deref(), &folders)).await?;
         let source = Source::Layout(&layout);
         let top = source.stored(&layout.digest)?;
         let top = Fetched::here(top, &layout.digest);
@@ -308,6 +304,14 @@ impl Inner {
         }
         Ok(removed)
     }
+}
+
+/// Work that waits for the disk, off the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Cause> + Send + 'static,
+) -> Result<T, Cause> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Cause::Unpack(error.to_string())))
 }
 
 fn assemble(folders: &Folders, layers: &[LayerInfo]) -> Result<RootFs, Cause> {
