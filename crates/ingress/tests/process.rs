@@ -45,8 +45,8 @@ async fn it_starts_detached_with_nothing_of_ours() {
     assert!(took < Duration::from_secs(2), "ready after {took:?}");
     assert_eq!(fs::read(format!("{proc}/environ")).unwrap(), b"");
     assert_eq!(fs::read_link(format!("{proc}/cwd")).unwrap(), Path::new("/"));
-    let group = rustix::process::getpgid(Some(pid(hello.pid))).unwrap();
-    assert_eq!(group, pid(hello.pid), "no Ctrl-C for us reaches it");
+    let session = rustix::process::getsid(Some(pid(hello.pid))).unwrap();
+    assert_eq!(session, pid(hello.pid), "it leads a session of its own");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&place.config.control), 0o600);
     assert_eq!(mode(&place.config.state), 0o700);
