@@ -14,6 +14,7 @@ mod driver;
 mod error;
 mod explain;
 mod health;
+mod journal;
 mod keeper;
 mod login;
 mod plan;

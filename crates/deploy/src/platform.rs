@@ -11,8 +11,7 @@ use model::deployment::{Event, Refused, State};
 use model::image::Reference;
 use model::log::LogLine;
 use model::{
-    App, AppId, AppName, CompanyId, ContainerId, CredentialId, Deployment, DeploymentId, Failure, Timestamp,
-    Trigger,
+    App, AppId, AppName, CompanyId, ContainerId, CredentialId, Deployment, DeploymentId, Timestamp, Trigger,
 };
 use store::{Store, StoreError};
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
@@ -437,28 +436,6 @@ impl Platform {
     /// 128 random bits: who guesses it reaches a container a moment early, and nothing else.
     pub(crate) fn candidate_token(&self) -> String {
         uuid::Uuid::new_v4().simple().to_string()
-    }
-
-    /// A line of the deployment's own log. A log that cannot be written stops no deployment.
-    pub(crate) async fn note(&self, deployment: &Deployment, text: &str) {
-        self.append_log(deployment, "INFO", text).await;
-    }
-
-    pub(crate) async fn note_failure(&self, deployment: &Deployment, failure: &Failure) {
-        for line in &failure.log_tail {
-            self.append_log(deployment, "ERROR", &format!("| {line}")).await;
-        }
-        self.append_log(deployment, "ERROR", &failure.message).await;
-        if let Some(hint) = &failure.hint {
-            self.append_log(deployment, "ERROR", hint).await;
-        }
-    }
-
-    async fn append_log(&self, deployment: &Deployment, severity: &str, text: &str) {
-        let company = self.inner.store.company(deployment.company);
-        if let Err(error) = company.append_deployment_log(deployment.id, severity, text).await {
-            tracing::warn!(deployment = %deployment.id, %error, "its log cannot be written");
-        }
     }
 }
 
