@@ -200,10 +200,14 @@ impl Installation {
         let mut child = self.serve.take().expect("serve runs");
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
         let deadline = Instant::now() + PATIENCE;
-        while child.try_wait().unwrap().is_none() {
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
             assert!(Instant::now() < deadline, "serve does not end\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
-        }
+        };
+        assert!(status.success(), "serve ended with {status}\n{}", self.log());
     }
 
     /// Process ids of the containers' first processes, from the cgroups of this installation.

@@ -34,6 +34,10 @@ fn ctrl_c_stops_everything_and_the_next_start_brings_it_back() {
     let Some((registry, _, mut darsena)) = running_shop() else { return };
     drop(registry);
 
+    // A terminal sends it to everybody, and a script passes it on: twice at once is one.
+    let serve = nix::unistd::Pid::from_raw(darsena.serve_pid() as i32);
+    nix::sys::signal::kill(serve, Signal::SIGINT).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
     darsena.end_serve(Signal::SIGINT);
     let data = darsena.data().canonicalize().unwrap();
     crate::leftovers::wait_until_clean(&data).unwrap_or_else(|left| panic!("left behind:\n{left}"));

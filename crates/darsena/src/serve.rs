@@ -97,6 +97,9 @@ pub fn run(options: Options) -> Result<()> {
     })
 }
 
+/// Signals this close together are one.
+const SAME_SIGNAL: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
@@ -114,6 +117,15 @@ struct Signals {
 impl Signals {
     fn listen() -> Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Somebody who asks again after a while does not want to wait. At once it is the same Ctrl-C, which a terminal
+    /// sends to everybody and a script passes on.
+    async fn insist(&mut self) {
+        let began = tokio::time::Instant::now();
+        while began.elapsed() < SAME_SIGNAL {
+            self.next().await;
+        }
     }
 
     async fn next(&mut self) -> Ending {
@@ -142,7 +154,7 @@ async fn finish(
             paths.remove_run();
             Ok(())
         }
-        _ = signals.next() => bail!("interrupted while stopping; `darsena down` removes the rest"),
+        () = signals.insist() => bail!("interrupted while stopping; `darsena down` removes the rest"),
     }
 }
 
