@@ -15,7 +15,7 @@ pub fn spec(deployment: DeploymentId, app: &AppName, release: &Release, rootfs: 
     env.push(("DARSENA_APP".to_owned(), app.to_string()));
     env.push(("DARSENA_RELEASE".to_owned(), release.id.to_string()));
     ContainerSpec {
-        id: ContainerId::of(deployment),
+        id: ContainerId::of(deployment, 0),
         company: release.company,
         app: release.app,
         hostname: app.to_string(),

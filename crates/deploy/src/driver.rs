@@ -111,7 +111,7 @@ impl Platform {
         let mut cancelled = false;
         while !deployment.state.is_final() {
             // The switch is one transaction: half of it cannot be cancelled, and all of it is over in a moment.
-            let may_cancel = !cancelled && !matches!(deployment.state, State::Switching { .. });
+            let may_cancel = !cancelled && !matches!(deployment.state, State::Switching);
             let event = tokio::select! {
                 biased;
                 () = cancel.cancelled(), if may_cancel => {

@@ -28,9 +28,9 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 impl Platform {
     /// Probes until the container is healthy, then lets one request through the ingress to it.
-    pub(crate) async fn await_health(&self, deployment: &Deployment, address: SocketAddr) -> StepResult {
+    pub(crate) async fn await_health(&self, deployment: &Deployment) -> StepResult {
         let release = self.release(deployment, Phase::Health).await?;
-        let address = self.still_there(deployment, &release, address).await?;
+        let address = self.still_there(deployment, &release).await?;
         self.until_healthy(deployment.id, &release, address).await?;
         let status = self.pass_one_request(deployment, &release, address).await?;
         self.note(deployment, &format!("Healthy; it answered a request through the ingress with {status}"))
@@ -39,20 +39,17 @@ impl Platform {
     }
 
     /// The container's address; after a restart of the machine it is made and started again first.
-    async fn still_there(
-        &self,
-        deployment: &Deployment,
-        release: &Release,
-        address: SocketAddr,
-    ) -> Result<SocketAddr, Failure> {
-        match self.engine().status(&ContainerId::of(deployment.id)).await {
+    async fn still_there(&self, deployment: &Deployment, release: &Release) -> Result<SocketAddr, Failure> {
+        match self.engine().status(&ContainerId::of(deployment.id, 0)).await {
             Ok(Status::Running { address }) => Ok(address),
             Ok(Status::Absent | Status::Created) => {
                 self.make_container(deployment.id, release).await?;
                 self.start_container(deployment.id, release).await
             }
-            // Its end is told where it is waited for.
-            Ok(Status::Exited(_)) | Err(_) => Ok(address),
+            Ok(Status::Exited(exit)) => {
+                Err(self.ended(Phase::Health, &ContainerId::of(deployment.id, 0), release, &exit).await)
+            }
+            Err(error) => Err(explain::internal(Phase::Health, "Looking at the container", &error)),
         }
     }
 
@@ -63,7 +60,7 @@ impl Platform {
         release: &Release,
         address: SocketAddr,
     ) -> Result<(), Failure> {
-        let id = ContainerId::of(deployment);
+        let id = ContainerId::of(deployment, 0);
         let probe = &release.probe;
         let deadline = Duration::from_millis(probe.deadline_ms);
         let started = Instant::now();
@@ -124,7 +121,7 @@ impl Platform {
         release: &Release,
         address: SocketAddr,
     ) -> Result<u16, Failure> {
-        let id = ContainerId::of(deployment.id);
+        let id = ContainerId::of(deployment.id, 0);
         let candidate = Candidate { platform: self.clone(), token: self.candidate_token() };
         let ends = Instant::now() + PASS_LIMIT;
         let mut why;
@@ -148,13 +145,13 @@ impl Platform {
         release: &Release,
         address: SocketAddr,
     ) -> Asked {
-        let id = ContainerId::of(deployment);
+        let id = ContainerId::of(deployment, 0);
         if let Err(error) = self.routes().add_candidate(token, deployment, address).await {
             return Asked::Not(ThroughFailure::NoIngress(error.to_string()));
         }
         let path = match &release.probe.kind {
             ProbeKind::Http { path, .. } => path.as_str(),
-            ProbeKind::Tcp => "/",
+            ProbeKind::Tcp | ProbeKind::Exec { .. } => "/",
         };
         let host = format!("{}.{}", self.app_name(release).await, self.settings().domain);
         tokio::select! {

@@ -127,7 +127,7 @@ impl Platform {
             return failure.message;
         }
         self.keepers().note(app.id, |condition| condition.phase = Running::Running);
-        match self.engine().wait(&ContainerId::of(deployment)).await {
+        match self.engine().wait(&ContainerId::of(deployment, 0)).await {
             Ok(exit) => {
                 let limit =
                     self.serving_release(app, deployment).await.ok().map(|release| release.limits.memory_mb);
@@ -142,7 +142,7 @@ impl Platform {
         let internal = |error: &dyn std::error::Error| {
             explain::internal(Phase::Start, "Bringing up the container", error)
         };
-        let id = ContainerId::of(deployment);
+        let id = ContainerId::of(deployment, 0);
         let address = match self.engine().status(&id).await.map_err(|error| internal(&error))? {
             Status::Running { address } if self.routes().leads_to(&app.name, deployment, address).await => {
                 return Ok(());

@@ -80,7 +80,7 @@ fn read_probe(sent: &serde_json::Value) -> Probe {
     if let Some(http) = sent.get("httpGet").filter(|http| http.is_object()) {
         let text = |name: &str| http.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
         let path = text("path").filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
-        probe.kind = ProbeKind::Http { path, host: text("host") };
+        probe.kind = ProbeKind::Http { path, host: text("host"), headers: Vec::new(), status: None };
     }
     if let Some(delay) = seconds("initialDelaySeconds") {
         probe.initial_delay_ms = delay.saturating_mul(1000).min(LONGEST_WAIT_MS);
@@ -188,7 +188,10 @@ mod tests {
         assert_eq!(probe(&process()), Probe::DEFAULT);
         let sent = r#"{"httpGet":{"path":"/up"},"initialDelaySeconds":5,"timeoutSeconds":2}"#;
         let read = probe(&Process { readiness_probe: Some(sent.into()), ..process() });
-        assert_eq!(read.kind, ProbeKind::Http { path: "/up".into(), host: None });
+        assert_eq!(
+            read.kind,
+            ProbeKind::Http { path: "/up".into(), host: None, headers: Vec::new(), status: None }
+        );
         assert_eq!((read.initial_delay_ms, read.timeout_ms, read.deadline_ms), (5_000, 2_000, 65_000));
 
         let endless =

@@ -281,7 +281,7 @@ impl Platform {
         query: &LogQuery,
     ) -> Result<Vec<RuntimeLine>, DeployError> {
         let Some(deployment) = self.app(company, app).await?.serving else { return Ok(Vec::new()) };
-        let lines = self.inner.engine.logs(&ContainerId::of(deployment), query).await?;
+        let lines = self.inner.engine.logs(&ContainerId::of(deployment, 0), query).await?;
         Ok(lines.into_iter().map(|line| RuntimeLine { deployment, line }).collect())
     }
 

@@ -26,7 +26,7 @@ impl Platform {
         let mut adopted = Vec::new();
         let mut wanted: BTreeSet<ContainerId> = unfinished.iter().flat_map(containers_of).collect();
         for (app, deployment, _) in &serving {
-            let container = ContainerId::of(deployment.id);
+            let container = ContainerId::of(deployment.id, 0);
             let address = match self.engine().status(&container).await {
                 Ok(Status::Running { address }) => Some(address),
                 _ => None,
@@ -70,5 +70,5 @@ fn containers_of(deployment: &Deployment) -> Vec<ContainerId> {
         State::Draining { old } => old,
         _ => None,
     };
-    std::iter::once(deployment.id).chain(old).map(ContainerId::of).collect()
+    std::iter::once(deployment.id).chain(old).map(|id| ContainerId::of(id, 0)).collect()
 }

@@ -15,7 +15,7 @@ impl Platform {
     /// Stops and removes the container of a deployment. What stays after some tries is logged, and removed by
     /// the next start of the platform: no deployment waits for it.
     pub(crate) async fn retire_container(&self, deployment: DeploymentId) {
-        let id = ContainerId::of(deployment);
+        let id = ContainerId::of(deployment, 0);
         let grace = self.settings().stop_grace;
         for attempt in 1..=REMOVE_TRIES {
             if let Err(error) = self.engine().stop(&id, grace).await {
@@ -36,7 +36,7 @@ impl Platform {
     pub(crate) async fn stray_containers(&self, wanted: &BTreeSet<ContainerId>) -> Vec<DeploymentId> {
         match self.engine().list().await {
             Ok(known) => {
-                known.iter().filter(|id| !wanted.contains(id)).filter_map(ContainerId::deployment).collect()
+                known.iter().filter(|id| !wanted.contains(id)).map(ContainerId::deployment).collect()
             }
             Err(error) => {
                 tracing::error!(%error, "containers cannot be listed");

@@ -24,12 +24,13 @@ fn adopted_route(app: &Adopted, served: Option<&Route>) -> Route {
         served.is_some_and(|route| route.state == RouteState::Starting && route.deployment == deployment);
     let (state, backends) = match app.address {
         _ if app.is_suspended => (RouteState::Suspended, Vec::new()),
-        Some(address) if !unproved => {
-            (RouteState::Serving, vec![Backend { address, id: deployment.clone() }])
-        }
+        Some(address) if !unproved => (
+            RouteState::Serving,
+            vec![Backend { address, id: deployment.clone(), protocol: Default::default() }],
+        ),
         _ => (RouteState::Starting, Vec::new()),
     };
-    Route { app: app.name.to_string(), deployment, backends, state, protocol: Default::default() }
+    Route { app: app.name.to_string(), deployment, backends, state }
 }
 
 /// What the ingress shall know. Each change is published as a whole table, so the ingress never holds half of
@@ -67,7 +68,7 @@ impl Routes {
     /// Whether the application's requests go to this container.
     pub async fn leads_to(&self, app: &AppName, deployment: DeploymentId, address: SocketAddr) -> bool {
         let table = self.table.lock().await;
-        let backend = Backend { address, id: deployment.to_string() };
+        let backend = Backend { address, id: deployment.to_string(), protocol: Default::default() };
         table.routes.get(&self.host(app)).is_some_and(|route| route.backends.contains(&backend))
     }
 
@@ -83,7 +84,7 @@ impl Routes {
         deployment: DeploymentId,
         address: SocketAddr,
     ) -> Result<(), IngressError> {
-        let backend = Backend { address, id: deployment.to_string() };
+        let backend = Backend { address, id: deployment.to_string(), protocol: Default::default() };
         self.set(app, Some(deployment), vec![backend], RouteState::Serving).await
     }
 
@@ -110,7 +111,7 @@ impl Routes {
         deployment: DeploymentId,
         address: SocketAddr,
     ) -> Result<(), IngressError> {
-        let backend = Backend { address, id: deployment.to_string() };
+        let backend = Backend { address, id: deployment.to_string(), protocol: Default::default() };
         self.change(|table| table.candidates.insert(token.to_owned(), backend).is_none()).await
     }
 
@@ -132,7 +133,7 @@ impl Routes {
         state: RouteState,
     ) -> Result<(), IngressError> {
         let deployment = deployment.map(|id| id.to_string()).unwrap_or_default();
-        let route = Route { app: app.to_string(), deployment, backends, state, protocol: Default::default() };
+        let route = Route { app: app.to_string(), deployment, backends, state };
         let host = self.host(app);
         self.change(|table| table.routes.insert(host, route.clone()).as_ref() != Some(&route)).await
     }

@@ -43,10 +43,10 @@ impl Platform {
             Work::Start => {
                 within(ENGINE_LIMIT, phase, "Starting the container", self.launch(deployment)).await
             }
-            Work::AwaitHealth(address) => self.await_health(deployment, address).await,
-            Work::SwitchTraffic(_) => self.switch(deployment, cancel).await,
+            Work::AwaitHealth => self.await_health(deployment).await,
+            Work::SwitchTraffic => self.switch(deployment, cancel).await,
             Work::Drain(old) => self.drain(deployment, old).await,
-            Work::DestroyContainer => self.destroy(deployment).await,
+            Work::DestroyContainers => self.destroy(deployment).await,
         };
         result.unwrap_or_else(Event::StepFailed)
     }
@@ -85,7 +85,9 @@ impl Platform {
             env: plan::release_env(&variables, port),
             command,
             port,
+            instances: 1,
             probe: plan::probe(&process),
+            liveness: None,
             limits: plan::limits(&process),
             config: resolved.config,
             created_at: Timestamp::now(),
@@ -119,7 +121,7 @@ impl Platform {
         self.make_container(deployment.id, &release).await?;
         let address = self.start_container(deployment.id, &release).await?;
         self.note(deployment, &format!("Started; waiting until it answers on port {}", address.port())).await;
-        Ok(Event::Started { address })
+        Ok(Event::Started)
     }
 
     /// The switch is the transaction; publishing follows it and is repeated until the ingress has it.
@@ -145,7 +147,7 @@ impl Platform {
 
     /// Where the container runs; a failure when it does not.
     async fn running_at(&self, deployment: DeploymentId) -> Result<SocketAddr, Failure> {
-        match self.engine().status(&ContainerId::of(deployment)).await {
+        match self.engine().status(&ContainerId::of(deployment, 0)).await {
             Ok(Status::Running { address }) => Ok(address),
             Ok(_) => Err(gone_before_the_switch()),
             Err(error) => Err(explain::internal(Phase::Route, "Looking at the container", &error)),
@@ -216,7 +218,7 @@ impl Platform {
         deployment: DeploymentId,
         release: &Release,
     ) -> Result<SocketAddr, Failure> {
-        let id = ContainerId::of(deployment);
+        let id = ContainerId::of(deployment, 0);
         match self.engine().start(&id).await {
             Ok(address) => Ok(address),
             Err(error) => Err(self.engine_failure(&id, release, error).await),

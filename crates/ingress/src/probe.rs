@@ -43,7 +43,10 @@ pub async fn probe_once(address: SocketAddr, probe: &Probe) -> Result<(), ProbeF
     let attempt = async {
         match &probe.kind {
             ProbeKind::Tcp => connect(address).await.map(drop),
-            ProbeKind::Http { path, host } => ask(address, path, host.as_deref()).await,
+            ProbeKind::Http { path, host, .. } => ask(address, path, host.as_deref()).await,
+            ProbeKind::Exec { .. } => Err(ProbeFailure::Invalid(
+                "a command is run in its container, not asked over the network".into(),
+            )),
         }
     };
     match tokio::time::timeout(after, attempt).await {

@@ -102,7 +102,7 @@ impl Proxy {
         };
 
         let body = RequestBody::new((!body.is_end_stream()).then_some(body));
-        let is_http1 = assigned.protocol == BackendProtocol::Http1;
+        let is_http1 = assigned.backend.protocol == BackendProtocol::Http1;
         let upgrade = headers::wanted_upgrade(&parts).filter(|_| is_http1 && body.is_end_stream());
         headers::prepare_request(
             &mut parts,
@@ -123,7 +123,7 @@ impl Proxy {
         };
         let mut response = sent.inspect_err(|reason| {
             if let Some(silent) = self.complaints.admit() {
-                let Backend { id, address } = &assigned.backend;
+                let Backend { id, address, .. } = &assigned.backend;
                 tracing::warn!(%reason, host = host.name, %method, path, backend = id, %address, silent, "no answer");
             }
         })?;

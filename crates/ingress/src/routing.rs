@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::answer::Reason;
-use crate::table::{Backend, BackendProtocol, Route, RouteState, RouteTable};
+use crate::table::{Backend, Route, RouteState, RouteTable};
 
 /// Shared by all connections.
 #[derive(Default)]
@@ -36,14 +36,13 @@ struct Load {
 /// A backend chosen for a request. While it exists, the request is in flight.
 pub(crate) struct Assigned {
     pub backend: Backend,
-    pub protocol: BackendProtocol,
     load: Arc<Load>,
 }
 
 impl Assigned {
-    fn new(backend: &Backend, protocol: BackendProtocol, load: &Arc<Load>) -> Self {
+    fn new(backend: &Backend, load: &Arc<Load>) -> Self {
         load.in_flight.fetch_add(1, Ordering::SeqCst);
-        Self { backend: backend.clone(), protocol, load: load.clone() }
+        Self { backend: backend.clone(), load: load.clone() }
     }
 }
 
@@ -60,17 +59,15 @@ impl Router {
     pub(crate) fn assign(&self, host: &str) -> Result<Assigned, Reason> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         let busy = |backend: &Backend| live.loads[&backend.id].in_flight.load(Ordering::SeqCst);
-        let route = live.table.routes.get(host);
-        let backend = choose(route, busy)?;
-        let protocol = route.map(|route| route.protocol).unwrap_or_default();
-        Ok(Assigned::new(backend, protocol, &live.loads[&backend.id]))
+        let backend = choose(live.table.routes.get(host), busy)?;
+        Ok(Assigned::new(backend, &live.loads[&backend.id]))
     }
 
     /// The backend that a candidate's token stands for.
     pub(crate) fn assign_candidate(&self, token: &str) -> Result<Assigned, Reason> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         let backend = live.table.candidates.get(token).ok_or(Reason::UnknownCandidate)?;
-        Ok(Assigned::new(backend, BackendProtocol::Http1, &live.loads[&backend.id]))
+        Ok(Assigned::new(backend, &live.loads[&backend.id]))
     }
 
     /// Puts a table in force.
@@ -136,16 +133,19 @@ fn choose(route: Option<&Route>, busy: impl Fn(&Backend) -> u64) -> Result<&Back
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::BackendProtocol;
 
     fn route(state: RouteState, backends: &[&str]) -> Route {
-        let backend =
-            |id: &&str| Backend { id: (*id).to_owned(), address: "127.0.0.1:1".parse().expect("an address") };
+        let backend = |id: &&str| Backend {
+            id: (*id).to_owned(),
+            address: "127.0.0.1:1".parse().expect("an address"),
+            protocol: BackendProtocol::Http1,
+        };
         Route {
             app: "shop".to_owned(),
             deployment: "d".to_owned(),
             backends: backends.iter().map(backend).collect(),
             state,
-            protocol: BackendProtocol::Http1,
         }
     }
 

@@ -47,7 +47,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(load(folder.path()), RouteTable::default());
         let address = "127.0.0.1:1".parse().unwrap();
-        let candidates = [("token".to_owned(), Backend { id: "a".to_owned(), address })].into();
+        let candidates =
+            [("token".to_owned(), Backend { id: "a".to_owned(), address, protocol: Default::default() })]
+                .into();
         let table = RouteTable { version: 7, candidates, ..RouteTable::default() };
         save(folder.path(), &table).unwrap();
         assert_eq!(load(folder.path()), RouteTable { version: 7, ..RouteTable::default() });

@@ -29,13 +29,10 @@ pub struct Route {
     /// The least busy one is chosen for each request.
     pub backends: Vec<Backend>,
     pub state: RouteState,
-    /// What the backends speak.
-    #[serde(default)]
-    pub protocol: BackendProtocol,
 }
 
 /// How requests are written to a backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BackendProtocol {
     #[default]
@@ -51,6 +48,9 @@ pub struct Backend {
     /// The container's id, which no later container has.
     pub id: String,
     pub address: SocketAddr,
+    /// What it speaks.
+    #[serde(default)]
+    pub protocol: BackendProtocol,
 }
 
 /// Whether a route's backends may be asked.

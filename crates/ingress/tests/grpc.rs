@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use ingress::{BackendProtocol, Route, RouteTable};
+use ingress::{Backend, BackendProtocol, Route, RouteTable};
 use support::*;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -84,7 +84,8 @@ fn call(body: Pieces) -> Request<Pieces> {
 }
 
 async fn publish(here: &Here, id: &str, address: SocketAddr) {
-    let route = Route { protocol: BackendProtocol::H2c, ..serving(id, address) };
+    let backend = Backend { protocol: BackendProtocol::H2c, ..speaks_http1(id, address) };
+    let route = Route { backends: vec![backend], ..serving(id, address) };
     here.publish(RouteTable { routes: [("a".to_owned(), route)].into(), ..RouteTable::default() }).await;
 }
 

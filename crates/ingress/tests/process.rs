@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ingress::{Backend, Client, IngressError, Launch, ProbeFailure, ProcessConfig, RouteTable, probe_once};
+use ingress::{Client, IngressError, Launch, ProbeFailure, ProcessConfig, RouteTable, probe_once};
 use model::{Probe, ProbeKind};
 use rustix::process::{Signal, kill_process, test_kill_process};
 use support::place::{Place, pid, until_gone};
@@ -98,7 +98,7 @@ async fn a_killed_ingress_serves_its_saved_routes_once_it_is_started_again() {
     let place = Place::new();
     let client = place.client().await;
     let address = named("a").await;
-    let candidates = [("token".to_owned(), Backend { id: "c".to_owned(), address })].into();
+    let candidates = [("token".to_owned(), speaks_http1("c", address))].into();
     client.publish(&RouteTable { candidates, ..table(address) }).await.unwrap();
     let before = client.hello().await.unwrap();
     kill_process(pid(before.pid), Signal::KILL).unwrap();
@@ -225,8 +225,10 @@ async fn large_bodies_need_little_memory() {
 #[tokio::test]
 async fn a_probe_says_what_it_found() {
     let tcp = Probe { timeout_ms: 300, ..Probe::DEFAULT };
-    let http =
-        |path: &str| Probe { kind: ProbeKind::Http { path: path.to_owned(), host: None }, ..tcp.clone() };
+    let http = |path: &str| {
+        let kind = ProbeKind::Http { path: path.to_owned(), host: None, headers: Vec::new(), status: None };
+        Probe { kind, ..tcp.clone() }
+    };
     let nobody = nobody().await;
     assert_eq!(probe_once(nobody, &tcp).await, Err(ProbeFailure::Refused { address: nobody }));
     assert_eq!(

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use ingress::{Backend, RouteState, RouteTable, ThroughFailure};
+use ingress::{RouteState, RouteTable, ThroughFailure};
 use support::*;
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_candidate_is_reached_by_its_token_only() {
     let old = named("old").await;
     let table = RouteTable {
         routes: [("a".to_owned(), serving("old", old))].into(),
-        candidates: [("s3cret".to_owned(), Backend { id: "new".to_owned(), address: new })].into(),
+        candidates: [("s3cret".to_owned(), speaks_http1("new", new))].into(),
         ..RouteTable::default()
     };
     here.publish(table).await;

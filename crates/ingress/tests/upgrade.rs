@@ -13,7 +13,7 @@ use http::{Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use ingress::{Backend, Client, IngressError, Launch, RouteTable};
+use ingress::{Client, IngressError, Launch, RouteTable};
 use rustix::process::{Pid, Signal, kill_process};
 use support::place::{Place, pid, until_gone};
 use support::*;
@@ -203,7 +203,7 @@ async fn a_rebuilt_program_takes_over_when_a_control_plane_starts() {
     };
     install();
     let first = start().await.unwrap();
-    let candidates = [("token".to_owned(), Backend { id: "c".to_owned(), address: named("c").await })].into();
+    let candidates = [("token".to_owned(), speaks_http1("c", named("c").await))].into();
     let published = RouteTable { candidates, ..table(7, named("a").await) };
     first.publish(&published).await.unwrap();
     let old = first.hello().await.unwrap();

@@ -127,18 +127,27 @@ impl std::fmt::Debug for EnvVar {
     }
 }
 
-/// How to find out that a container is ready. Part of the release.
+/// How to find out whether a container is ready, or still alive. Part of the release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     pub kind: ProbeKind,
+    /// Another port than the application's.
+    #[serde(default)]
+    pub port: Option<u16>,
     /// Pause before the first attempt, in milliseconds.
     pub initial_delay_ms: u64,
-    /// Longest pause between two attempts, in milliseconds. Early attempts come faster.
+    /// Pause between two attempts, in milliseconds. Until a container is ready attempts come faster at first.
     pub period_ms: u64,
     /// Time for one attempt, in milliseconds.
     pub timeout_ms: u64,
-    /// Time after which a container that never answered is given up, in milliseconds.
+    /// The start period: time after which a container that was never ready is given up, in milliseconds.
     pub deadline_ms: u64,
+    /// So many failures in a row count as one.
+    #[serde(default = "Probe::default_failures")]
+    pub failures: u32,
+    /// So many successes in a row count as one.
+    #[serde(default = "Probe::default_successes")]
+    pub successes: u32,
 }
 
 /// What an attempt does.
@@ -147,17 +156,40 @@ pub struct Probe {
 pub enum ProbeKind {
     /// Open a connection to the container's port.
     Tcp,
-    /// Ask for a path; 2xx and 3xx are healthy.
-    Http { path: String, host: Option<String> },
+    /// Ask for a path. Redirects are not followed.
+    Http {
+        path: String,
+        /// The Host header; without it the container's address.
+        host: Option<String>,
+        /// Further headers, name and value.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+        /// The one status that is healthy; without it 2xx and 3xx are.
+        #[serde(default)]
+        status: Option<u16>,
+    },
+    /// Run a command in the container; exit code 0 is healthy.
+    Exec { command: Vec<String> },
 }
 
 impl Probe {
     /// A TCP probe that waits a minute.
     pub const DEFAULT: Probe = Probe {
         kind: ProbeKind::Tcp,
+        port: None,
         initial_delay_ms: 0,
         period_ms: 250,
         timeout_ms: 5_000,
         deadline_ms: 60_000,
+        failures: Self::default_failures(),
+        successes: Self::default_successes(),
     };
+
+    const fn default_failures() -> u32 {
+        3
+    }
+
+    const fn default_successes() -> u32 {
+        1
+    }
 }

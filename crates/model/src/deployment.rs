@@ -12,13 +12,11 @@
 //! - [`State::work`]: what there is to do in a state.
 //!
 //! Work follows from the state alone, so a restarted server loads the state and carries on; every piece of
-//! work must therefore be safe to do twice. The container bears the deployment's id, so undoing needs no
-//! memory of how far creating it got.
+//! work must therefore be safe to do twice. Containers bear the deployment's id, so undoing needs no memory of
+//! how far creating them got.
 //!
 //! Until `Switching` is over the old release serves and a failure is undone. After it, the deployment can
 //! only go forward.
-
-use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,12 +79,8 @@ pub enum State {
     Pulling,
     Creating,
     Starting,
-    Checking {
-        address: SocketAddr,
-    },
-    Switching {
-        address: SocketAddr,
-    },
+    Checking,
+    Switching,
     Draining {
         old: Option<DeploymentId>,
     },
@@ -111,9 +105,7 @@ pub enum Event {
     Resolved,
     Pulled,
     Created,
-    Started {
-        address: SocketAddr,
-    },
+    Started,
     Healthy,
     Switched {
         old: Option<DeploymentId>,
@@ -135,13 +127,13 @@ pub enum Work {
     Pull,
     Create,
     Start,
-    /// Probe, and let one request through the ingress to the new container.
-    AwaitHealth(SocketAddr),
+    /// Probe, and let one request through the ingress to each new container.
+    AwaitHealth,
     /// Routes and state in one transaction, then publish the routes.
-    SwitchTraffic(SocketAddr),
-    /// Finish old requests, stop the old container.
+    SwitchTraffic,
+    /// Finish old requests, stop the old containers.
     Drain(Option<DeploymentId>),
-    DestroyContainer,
+    DestroyContainers,
     Nothing,
 }
 
@@ -167,9 +159,9 @@ impl State {
             (S::Resolving, E::Resolved) => S::Pulling,
             (S::Pulling, E::Pulled) => S::Creating,
             (S::Creating, E::Created) => S::Starting,
-            (S::Starting, E::Started { address }) => S::Checking { address },
-            (S::Checking { address }, E::Healthy) => S::Switching { address },
-            (S::Switching { .. }, E::Switched { old }) => S::Draining { old },
+            (S::Starting, E::Started) => S::Checking,
+            (S::Checking, E::Healthy) => S::Switching,
+            (S::Switching, E::Switched { old }) => S::Draining { old },
             (S::Draining { .. }, E::Drained) => S::Done,
             (S::Undoing { failure }, E::Undone) => S::Failed { failure },
 
@@ -190,10 +182,10 @@ impl State {
             State::Pulling => Work::Pull,
             State::Creating => Work::Create,
             State::Starting => Work::Start,
-            State::Checking { address } => Work::AwaitHealth(*address),
-            State::Switching { address } => Work::SwitchTraffic(*address),
+            State::Checking => Work::AwaitHealth,
+            State::Switching => Work::SwitchTraffic,
             State::Draining { old } => Work::Drain(*old),
-            State::Undoing { .. } => Work::DestroyContainer,
+            State::Undoing { .. } => Work::DestroyContainers,
             State::Done | State::Failed { .. } | State::Skipped => Work::Nothing,
         }
     }
@@ -206,8 +198,8 @@ impl State {
             State::Pulling => "pulling",
             State::Creating => "creating",
             State::Starting => "starting",
-            State::Checking { .. } => "checking",
-            State::Switching { .. } => "switching",
+            State::Checking => "checking",
+            State::Switching => "switching",
             State::Draining { .. } => "draining",
             State::Done => "done",
             State::Undoing { .. } => "undoing",
@@ -247,16 +239,16 @@ impl State {
             State::Waiting | State::Resolving => Phase::Resolve,
             State::Pulling => Phase::Pull,
             State::Creating | State::Starting => Phase::Start,
-            State::Checking { .. } => Phase::Health,
+            State::Checking => Phase::Health,
             State::Undoing { failure } | State::Failed { failure } => failure.during,
-            State::Switching { .. } | State::Draining { .. } | State::Done | State::Skipped => Phase::Route,
+            State::Switching | State::Draining { .. } | State::Done | State::Skipped => Phase::Route,
         }
     }
 
     fn is_reversible(&self) -> bool {
         use State::*;
         match self {
-            Resolving | Pulling | Creating | Starting | Checking { .. } | Switching { .. } => true,
+            Resolving | Pulling | Creating | Starting | Checking | Switching => true,
             Waiting | Draining { .. } | Done | Undoing { .. } | Failed { .. } | Skipped => false,
         }
     }
@@ -276,15 +268,14 @@ mod tests {
     }
 
     fn all_states() -> Vec<State> {
-        let address = "10.0.0.2:80".parse().unwrap();
         vec![
             State::Waiting,
             State::Resolving,
             State::Pulling,
             State::Creating,
             State::Starting,
-            State::Checking { address },
-            State::Switching { address },
+            State::Checking,
+            State::Switching,
             State::Draining { old: None },
             State::Done,
             State::Undoing { failure: failure() },
@@ -300,7 +291,7 @@ mod tests {
             ("resolved", Event::Resolved),
             ("pulled", Event::Pulled),
             ("created", Event::Created),
-            ("started", Event::Started { address: "10.0.0.2:80".parse().unwrap() }),
+            ("started", Event::Started),
             ("healthy", Event::Healthy),
             ("switched", Event::Switched { old: None }),
             ("drained", Event::Drained),
@@ -355,7 +346,7 @@ skipped   .         .         .         .         .         .         .         
     #[test]
     fn a_failed_step_is_undone_and_keeps_its_cause() {
         let undoing = State::Pulling.next(Event::StepFailed(failure())).unwrap();
-        assert_eq!(undoing.work(), Work::DestroyContainer);
+        assert_eq!(undoing.work(), Work::DestroyContainers);
         assert_eq!(undoing.next(Event::Undone), Ok(State::Failed { failure: failure() }));
     }
 

@@ -74,26 +74,40 @@ ids! {
     ResourceTypeId,
 }
 
-/// The name of a container at the engine. It is its deployment's, so undoing needs no memory of how far
-/// creating got.
+/// The name of a container at the engine. It follows from its deployment and the number of the instance, so
+/// undoing needs no memory of how far creating got.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ContainerId(String);
 
 impl ContainerId {
-    /// The container of a deployment: 32 hex digits.
-    pub fn of(deployment: DeploymentId) -> Self {
-        Self(deployment.uuid().simple().to_string())
+    /// An instance's container: the 32 hex digits of its deployment, and `-N` for every instance but the first,
+    /// whose number is 0.
+    pub fn of(deployment: DeploymentId, instance: u16) -> Self {
+        let deployment = deployment.uuid().simple();
+        match instance {
+            0 => Self(deployment.to_string()),
+            number => Self(format!("{deployment}-{number}")),
+        }
     }
 
-    /// The text, safe as a file name and as an argument: hex digits only.
+    /// The text, safe as a file name and as an argument: hex digits and a dash between two of them.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The deployment whose container this is, if the text was made by [`ContainerId::of`].
-    pub fn deployment(&self) -> Option<DeploymentId> {
-        Uuid::try_parse(&self.0).ok().map(DeploymentId)
+    /// The deployment whose container this is.
+    pub fn deployment(&self) -> DeploymentId {
+        self.parts().0
+    }
+
+    /// The number of the instance, from 0.
+    pub fn instance(&self) -> u16 {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (DeploymentId, u16) {
+        parts(&self.0).expect("there is no other way to make one")
     }
 }
 
@@ -107,10 +121,53 @@ impl FromStr for ContainerId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        match text.len() == 32 && text.bytes().all(hex) {
-            true => Ok(Self(text.to_owned())),
-            false => Err("a container id is 32 lower-case hex digits"),
+        let (deployment, instance) =
+            parts(text).ok_or("a container id is 32 lower-case hex digits, and -N for a further instance")?;
+        // Only the way in which it is written here names a container.
+        let id = Self::of(deployment, instance);
+        (id.0 == text).then_some(id).ok_or("a container id is written in one way only")
+    }
+}
+
+fn parts(text: &str) -> Option<(DeploymentId, u16)> {
+    let (deployment, instance) = match text.split_once('-') {
+        Some((deployment, instance)) => (deployment, instance.parse().ok()?),
+        None => (text, 0),
+    };
+    Uuid::try_parse(deployment).ok().map(|uuid| (DeploymentId(uuid), instance))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_named_after_its_deployment_and_instance() {
+        let deployment: DeploymentId = "01920000-0000-7000-8000-000000000001".parse().unwrap();
+        let [first, fourth] = [ContainerId::of(deployment, 0), ContainerId::of(deployment, 3)];
+        assert_eq!(first.as_str(), "01920000000070008000000000000001");
+        assert_eq!(fourth.as_str(), "01920000000070008000000000000001-3");
+        for (id, instance) in [(first, 0), (fourth, 3)] {
+            assert_eq!((id.deployment(), id.instance()), (deployment, instance));
+            assert_eq!(id.as_str().parse(), Ok(id));
+        }
+    }
+
+    #[test]
+    fn whatever_is_written_otherwise_names_no_container() {
+        for text in [
+            "",
+            "0192",
+            "01920000-0000-7000-8000-000000000001",
+            "01920000000070008000000000000001-0",
+            "01920000000070008000000000000001-03",
+            "01920000000070008000000000000001-+3",
+            "01920000000070008000000000000001-70000",
+            "01920000000070008000000000000001-",
+            "0192000000007000800000000000000F",
+            "../920000000070008000000000000001",
+        ] {
+            assert!(text.parse::<ContainerId>().is_err(), "{text:?}");
         }
     }
 }

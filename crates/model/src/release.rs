@@ -28,9 +28,21 @@ pub struct Release {
     pub env: Vec<(String, String)>,
     pub command: Command,
     pub port: u16,
+    /// How many containers serve side by side, at least one.
+    #[serde(default = "one_instance")]
+    pub instances: u16,
+    /// When a container is ready for requests.
     pub probe: Probe,
+    /// When a container that runs has to be started again; `None`: when it ends.
+    #[serde(default)]
+    pub liveness: Option<Probe>,
     pub limits: Limits,
     pub created_at: Timestamp,
+}
+
+/// What a release of an earlier version has.
+fn one_instance() -> u16 {
+    1
 }
 
 impl std::fmt::Debug for Release {

@@ -8,8 +8,11 @@ use crate::writer::in_transaction;
 use crate::{Result, StoreError};
 
 /// Every migration there is, oldest first. Once released, none is ever changed.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_credentials.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_first.sql"),
+    include_str!("../migrations/0002_credentials.sql"),
+    include_str!("../migrations/0003_instances.sql"),
+];
 
 /// The version that a database has after all migrations.
 pub const LATEST: u32 = MIGRATIONS.len() as u32;

@@ -52,8 +52,8 @@ fn insert(db: &Connection, release: &Release, vault: &Vault) -> Result<()> {
     let env = vault.seal(&place(&id, release.company), env.as_bytes())?;
     db.change_one(
         "INSERT INTO releases (id, app, company, reference, digest, manifest, credential, config, env, command,
-                               port, probe, limits, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                               port, instances, probe, liveness, limits, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             id,
             release.app.to_string(),
@@ -66,7 +66,9 @@ fn insert(db: &Connection, release: &Release, vault: &Vault) -> Result<()> {
             env,
             row::to_json(&release.command)?,
             release.port,
+            release.instances,
             row::to_json(&release.probe)?,
+            release.liveness.as_ref().map(row::to_json).transpose()?,
             row::to_json(&release.limits)?,
             row::nanoseconds(release.created_at),
         ],
@@ -93,7 +95,9 @@ pub fn release(row: &Row<'_>, vault: &Vault) -> Result<Release> {
             .map_err(|_| StoreError::Damaged(format!("env of release {name} is no list of variables")))?,
         command: row::json(row, "command")?,
         port: row.get("port")?,
+        instances: row.get("instances")?,
         probe: row::json(row, "probe")?,
+        liveness: row::json_if_any(row, "liveness")?,
         limits: row::json(row, "limits")?,
         created_at: row::at(row, "created_at")?,
     })

@@ -28,6 +28,12 @@ pub fn json<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<
     serde_json::from_str(&text).map_err(|error| damaged(column, &error))
 }
 
+/// A value that is kept as JSON text; `NULL` is none.
+pub fn json_if_any<T: DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(column, &error))).transpose()
+}
+
 /// A value of an enum from its word.
 pub fn word<T: DeserializeOwned>(text: String, column: &'static str) -> Result<T> {
     serde_json::from_value(serde_json::Value::String(text)).map_err(|error| damaged(column, &error))

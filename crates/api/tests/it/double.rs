@@ -58,7 +58,7 @@ impl Double {
         let release = release(&record);
         rows.resolved(id, &release).await.expect("resolved");
         let mut record = rows.deployment(app, id).await.expect("a deployment");
-        record.state = State::Switching { address: "10.0.0.2:80".parse().expect("an address") };
+        record.state = State::Switching;
         rows.save_deployment(&record).await.expect("saved");
         rows.switch(id).await.expect("switched");
         let mut record = rows.deployment(app, id).await.expect("a deployment");
@@ -139,7 +139,9 @@ fn release(record: &Deployment) -> Release {
         env: Vec::new(),
         command: Command::Image,
         port: 8080,
+        instances: 1,
         probe: Probe::DEFAULT,
+        liveness: None,
         limits: Limits { memory_mb: 512, cpu_millis: 500, pids: 512 },
         created_at: Timestamp::now(),
     }

@@ -212,7 +212,7 @@ mod tests {
 
     fn example(uid: u32, host: Host) -> Value {
         let spec = ContainerSpec {
-            id: ContainerId::of(DeploymentId::new()),
+            id: ContainerId::of(DeploymentId::new(), 0),
             company: CompanyId::new(),
             app: AppId::new(),
             hostname: "web".into(),

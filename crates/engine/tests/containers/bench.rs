@@ -73,7 +73,7 @@ impl Bench {
     pub fn spec(&self, words: &[&str]) -> ContainerSpec {
         let args = ["/probe"].iter().chain(words).map(|word| (*word).to_owned()).collect();
         ContainerSpec {
-            id: ContainerId::of(DeploymentId::new()),
+            id: ContainerId::of(DeploymentId::new(), 0),
             company: CompanyId::new(),
             app: AppId::new(),
             hostname: "web".into(),

@@ -59,7 +59,7 @@ async fn a_container_sees_what_its_spec_says() {
 async fn every_call_can_be_repeated_and_an_unknown_container_is_told() {
     let Some(bench) = Bench::open() else { return };
     let engine = &bench.engine;
-    let unknown = ContainerId::of(DeploymentId::new());
+    let unknown = ContainerId::of(DeploymentId::new(), 0);
     assert_eq!(engine.status(&unknown).await.unwrap(), Status::Absent);
     engine.stop(&unknown, DEADLINE).await.unwrap();
     engine.remove(&unknown).await.unwrap();

@@ -131,14 +131,17 @@ pub fn serving(id: &str, address: SocketAddr) -> Route {
 }
 
 pub fn route(state: RouteState, backends: &[(&str, SocketAddr)]) -> Route {
-    let backend = |(id, address): &(&str, SocketAddr)| Backend { id: id.to_string(), address: *address };
+    let backend = |(id, address): &(&str, SocketAddr)| speaks_http1(id, *address);
     Route {
         app: "app".to_owned(),
         deployment: "deployment".to_owned(),
         backends: backends.iter().map(backend).collect(),
         state,
-        protocol: BackendProtocol::Http1,
     }
+}
+
+pub fn speaks_http1(id: &str, address: SocketAddr) -> Backend {
+    Backend { id: id.to_owned(), address, protocol: BackendProtocol::Http1 }
 }
 
 /// A backend of hyper that answers by a function.

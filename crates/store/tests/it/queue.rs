@@ -1,7 +1,7 @@
 //! The queue of an application and the switch.
 
 use model::deployment::State;
-use model::{AppStatus, Deployment, Failure, FailureCode, Phase, Timestamp};
+use model::{AppStatus, Deployment, Failure, FailureCode, Phase, Probe, ProbeKind, Timestamp};
 use store::{DeploymentLogQuery, StoreError};
 
 use crate::support::{EVERYTHING, Install, deployment, release};
@@ -327,4 +327,17 @@ async fn a_late_failure_does_not_undo_a_switch() {
     let done = Deployment { state: State::Done, ..switching.clone() };
     install.ours().save_deployment(&done).await.unwrap();
     assert_eq!(state(&install, &switching).await, State::Done);
+}
+
+#[tokio::test]
+async fn a_release_is_read_as_it_was_written() {
+    let install = Install::new().await;
+    let shop = install.add_app("shop").await;
+    let deployment = install.deploy_until(&shop, "resolving").await;
+    let mut written = release(&deployment);
+    written.instances = 3;
+    written.probe.kind = ProbeKind::Exec { command: vec!["check".into(), "it".into()] };
+    written.liveness = Some(Probe { failures: 5, port: Some(9000), ..Probe::DEFAULT });
+    install.ours().resolved(deployment.id, &written).await.unwrap();
+    assert_eq!(install.ours().release(written.id).await.unwrap(), written);
 }

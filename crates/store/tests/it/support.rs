@@ -106,7 +106,6 @@ impl Install {
 
     /// Does the next step of a deployment as the driver would, without containers.
     pub async fn step(&self, mut deployment: Deployment) -> Deployment {
-        let address = "10.0.0.2:8080".parse().unwrap();
         let event = match &deployment.state {
             State::Waiting => Event::Begun { release_known: deployment.release.is_some() },
             State::Resolving => {
@@ -115,11 +114,9 @@ impl Install {
             }
             State::Pulling => Event::Pulled,
             State::Creating => Event::Created,
-            State::Starting => Event::Started { address },
-            State::Checking { .. } => Event::Healthy,
-            State::Switching { .. } => {
-                Event::Switched { old: self.ours().switch(deployment.id).await.unwrap() }
-            }
+            State::Starting => Event::Started,
+            State::Checking => Event::Healthy,
+            State::Switching => Event::Switched { old: self.ours().switch(deployment.id).await.unwrap() },
             State::Draining { .. } => Event::Drained,
             state => panic!("nothing follows {state:?}"),
         };
@@ -258,7 +255,9 @@ pub fn release(deployment: &Deployment) -> Release {
         env: vec![("PORT".to_owned(), "8080".to_owned())],
         command: Command::Words(vec!["serve".to_owned()]),
         port: 8080,
+        instances: 1,
         probe: Probe::DEFAULT,
+        liveness: None,
         limits: ResourceType::DEFAULT.limits,
         created_at: Timestamp::now(),
     }
