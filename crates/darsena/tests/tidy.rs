@@ -6,16 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crate to the crates of ours that it may depend on, tests aside.
-const MAY_KNOW: [(&str, &[&str]); 13] = [
+const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("wire", &[]),
     ("testkit", &[]),
     ("hello", &[]),
+    ("failpoint", &[]),
     ("store", &["model"]),
-    ("image", &["model"]),
-    ("engine", &["model"]),
+    ("image", &["model", "failpoint"]),
+    ("engine", &["model", "failpoint"]),
     ("ingress", &["model"]),
-    ("deploy", &["model", "store", "image", "engine", "ingress"]),
+    ("deploy", &["model", "store", "image", "engine", "ingress", "failpoint"]),
     ("api", &["model", "store", "wire"]),
     ("client", &["wire"]),
     ("cli", &["client", "wire"]),

@@ -122,6 +122,7 @@ impl Platform {
             };
             self.advance(&mut deployment, event).await;
         }
+        failpoint::reach("S18");
         self.conclude(&deployment).await;
     }
 

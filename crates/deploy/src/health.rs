@@ -32,6 +32,7 @@ impl Platform {
         let release = self.release(deployment, Phase::Health).await?;
         let address = self.still_there(deployment, &release).await?;
         self.until_healthy(deployment.id, &release, address).await?;
+        failpoint::reach("S13");
         let status = self.pass_one_request(deployment, &release, address).await?;
         self.note(deployment, &format!("Healthy; it answered a request through the ingress with {status}"))
             .await;

@@ -328,6 +328,7 @@ impl Platform {
             updated_at: now,
         };
         self.inner.store.company(app.company).enqueue(&deployment).await.map_err(from_store)?;
+        failpoint::reach("S1");
         self.wake_driver(app.company, app.id);
         Ok(deployment)
     }

@@ -22,6 +22,7 @@ impl Platform {
                 // Removing ends it as well, only less politely.
                 tracing::warn!(container = %id, %error, "a container did not stop when asked");
             }
+            failpoint::reach("S16");
             match self.engine().remove(&id).await {
                 Ok(()) => return,
                 Err(error) if attempt == REMOVE_TRIES => {

@@ -64,6 +64,7 @@ impl Platform {
         let _sweep = self.images_in_use().await;
         let resolved = self.resolve_image(deployment.company, credential, &reference).await;
         let resolved = resolved.map_err(|error| error.failure(phase))?;
+        failpoint::reach("S3");
 
         let process =
             company.web_process(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
@@ -120,6 +121,7 @@ impl Platform {
         // Whole already, unless the machine was restarted between the two steps.
         self.make_container(deployment.id, &release).await?;
         let address = self.start_container(deployment.id, &release).await?;
+        failpoint::reach("S12");
         self.note(deployment, &format!("Started; waiting until it answers on port {}", address.port())).await;
         Ok(Event::Started)
     }
@@ -138,8 +140,10 @@ impl Platform {
         let app = company.app(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
         let address = self.running_at(deployment.id).await?;
         let old = company.switch(deployment.id).await.map_err(|error| store_failure(phase, &error))?;
+        failpoint::reach("S14a");
 
         self.publish_until_known(&app.name, deployment.id, address).await;
+        failpoint::reach("S14");
         self.keep(&app, Some(deployment.id)).await;
         self.note(deployment, "Switched: new requests go to this release").await;
         Ok(Event::Switched { old })
@@ -159,6 +163,7 @@ impl Platform {
     async fn drain(&self, deployment: &Deployment, old: Option<DeploymentId>) -> StepResult {
         self.settle(deployment).await;
         if let Some(old) = old.filter(|old| *old != deployment.id) {
+            failpoint::reach("S15");
             let limit = self.settings().drain_timeout;
             match self.ingress().drain(&old.to_string(), limit).await {
                 Ok(drained) if drained.left > 0 => {
@@ -169,6 +174,7 @@ impl Platform {
                 Err(error) => tracing::warn!(%error, "the old release could not be drained"),
             }
             self.retire_container(old).await;
+            failpoint::reach("S17");
             self.note(deployment, "The old release is stopped").await;
         }
         Ok(Event::Drained)

@@ -63,7 +63,9 @@ impl Local {
         loaded?;
         let doing = || "letting the kernel pass packets on".to_owned();
         Shared::change(Shared::enable_forwarding).await.doing(doing)?;
-        write_whole(&run.whole(), b"").doing(|| format!("writing {}", run.whole().display()))
+        write_whole(&run.whole(), b"").doing(|| format!("writing {}", run.whole().display()))?;
+        failpoint::reach("S11");
+        Ok(())
     }
 
     /// Makes the container's folder and takes an address for it.
@@ -91,7 +93,7 @@ impl Local {
         let doing = || format!("starting a supervisor with {}", self.config.shim.program.display());
         let mut command = Command::new(&self.config.shim.program);
         command.args(&self.config.shim.args).arg(run.path());
-        command.env_clear().current_dir("/").process_group(0);
+        command.env_clear().envs(failpoint::environment()).current_dir("/").process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let spawn = move || -> std::io::Result<OwnedFd> {
             let mut child = command.spawn()?;

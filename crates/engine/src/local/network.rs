@@ -42,6 +42,7 @@ pub(super) async fn plug(pid: i32, interface: String, link: Link) -> Result<(), 
     unplug(&interface).await?;
     let inside = interface.clone();
     in_namespace(pid, move |host| set_up_inside(inside, link, host)).await?;
+    failpoint::reach("S9");
     set_up_host(&interface, &link).await
 }
 

@@ -86,6 +86,7 @@ fn make(run: &RunFolder) -> Result<Supervisor, EngineError> {
 
     in_child(|| prepare::prepare(run, &orders, supervisor))?;
     let made = create(run, &orders).and_then(|(init, outputs)| {
+        failpoint::reach("S10");
         Supervisor::new(run.clone(), orders.clone(), lock, listener, init, outputs)
     });
     if made.is_err() {

@@ -63,6 +63,7 @@ fn rename(folders: &Folders, from: &Path, place: &Path, diff_id: &DiffId) -> io:
         fs::rename(place, folders.scratch_path())?;
     }
     fs::rename(from, place)?;
+    failpoint::reach("S5");
     sync_folder(&folders.layers())
 }
 

@@ -124,6 +124,7 @@ pub(crate) async fn bring(
         folders.prove(diff_id.hex(), owner)
     });
     placed.await.unwrap_or_else(|error| Err(Cause::Unpack(error.to_string())))?;
+    failpoint::reach("S7");
     progress.set_state(index, LayerState::Done);
     Ok(())
 }
@@ -185,6 +186,9 @@ impl Sink<'_> {
             self.refusal = Some(self.unpacker.finish().await.err().unwrap_or_else(early));
         }
         self.watched.progress.set_done_bytes(self.watched.index, self.done);
+        if self.done >= self.size / 2 {
+            failpoint::reach("S4");
+        }
         self.refusal.as_ref().is_none_or(|refusal| refusal.kind == RefusalKind::Invalid)
     }
 

@@ -43,6 +43,7 @@ impl Unpacker {
             .args(&config.unpack.args)
             .args(unpack::arguments(scratch.path(), max_bytes, config.limits.entries))
             .env_clear()
+            .envs(failpoint::environment())
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -100,6 +100,7 @@ impl Tokens {
             return basic(place, caller);
         }
         let (authorization, life) = ask(transport, place, challenge, caller, Scope::Pull).await?;
+        failpoint::reach("S2");
         self.keep(place, caller, &authorization, life);
         Ok(authorization)
     }

@@ -116,6 +116,11 @@ impl<R: Read> Archive<R> {
         Ok(count)
     }
 
+    /// Bytes of the current entry that nobody read yet.
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
     /// Reads what stands behind the last entry, so that all of the stream is counted and hashed.
     pub fn finish(mut self) -> Result<R, Refusal> {
         io::copy(&mut self.stream, &mut io::sink()).map_err(stream_error)?;

@@ -26,6 +26,7 @@ pub(crate) struct Extractor {
     /// Times of directories are set last, because every file in them changes them.
     directory_times: Vec<(EntryPath, Timestamps)>,
     buffer: Vec<u8>,
+    half_a_file: failpoint::Point,
 }
 
 /// What was written, beside the files themselves.
@@ -49,7 +50,7 @@ enum Linked {
 }
 
 impl Extractor {
-    pub fn new(root: OwnedFd, trash: OwnedFd, max_entries: u64) -> Self {
+    pub fn new(root: OwnedFd, trash: OwnedFd, max_entries: u64, half_a_file: failpoint::Point) -> Self {
         Self {
             tree: Tree::new(root, trash),
             max_entries,
@@ -57,6 +58,7 @@ impl Extractor {
             waiting: Vec::new(),
             directory_times: Vec::new(),
             buffer: vec![0; 128 * 1024],
+            half_a_file,
         }
     }
 
@@ -161,6 +163,9 @@ impl Extractor {
             while !rest.is_empty() {
                 let written = rustix::io::write(&file, rest).map_err(failed("write"))?;
                 rest = &rest[written..];
+            }
+            if archive.remaining() > 0 {
+                self.half_a_file.reach();
             }
         }
         set_attributes(&file, entry)?;

@@ -70,6 +70,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Option<Arguments> {
 }
 
 fn unpack(arguments: &Arguments) -> Result<Unpacked, Refusal> {
+    let half_a_file = failpoint::Point::arm("S6");
     sandbox::enter(&arguments.folder)
         .map_err(|(step, error)| internal(&format!("it cannot {step}: {error}")))?;
     let folder = |name: &str| {
@@ -80,7 +81,7 @@ fn unpack(arguments: &Arguments) -> Result<Unpacked, Refusal> {
         )
         .map_err(|error| internal(&format!("it cannot open its folder {name}: {error}")))
     };
-    let extractor = Extractor::new(folder(FILES)?, folder(TRASH)?, arguments.max_entries);
+    let extractor = Extractor::new(folder(FILES)?, folder(TRASH)?, arguments.max_entries, half_a_file);
 
     let stream = TarStream::new(io::stdin().lock(), arguments.max_bytes)
         .map_err(|error| Refusal::invalid(printable(error.to_string().as_bytes())))?;

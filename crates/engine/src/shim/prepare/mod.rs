@@ -30,6 +30,7 @@ pub(super) fn prepare(run: &RunFolder, orders: &Orders, supervisor: i32) -> Resu
         .doing(|| "reading the container's spec".to_owned())?
         .ok_or_else(|| EngineError::host("reading the container's spec", "it is gone"))?;
     overlay::mount_overlay(&spec.rootfs, &orders.layers, run, &DataFolder::new(&orders.data))?;
+    failpoint::reach("S8");
 
     let root = Root::open(&run.rootfs()).doing(|| "opening the root filesystem".to_owned())?;
     for folder in KERNEL_FOLDERS {
