@@ -238,7 +238,12 @@ async fn sweep(proxy: Arc<Proxy>, stop: CancellationToken) {
 /// Whether no ingress holds the state folder.
 pub(crate) fn is_free(config: &ProcessConfig) -> Result<bool, IngressError> {
     match lock(config) {
-        Ok(_) => Ok(true),
+        Ok(lock) => {
+            // By name and not by closing: a child that another thread is about to start has a copy of the lock
+            // until it runs its program, and the ingress that is started next would find it taken.
+            lock.unlock().map_err(IngressError::io("unlock", &config.state))?;
+            Ok(true)
+        }
         Err(IngressError::AlreadyRunning(_)) => Ok(false),
         Err(error) => Err(error),
     }

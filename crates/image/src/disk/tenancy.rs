@@ -18,14 +18,45 @@ use super::remove_tree;
 #[derive(Debug)]
 pub(crate) struct OwnFolder {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// A lock on an open file or folder, given back when dropped.
+///
+/// Closing the file would not do: the lock belongs to what was opened, and a child that another thread forks in
+/// between has that too until it runs its program. Given back by name, it is free for everybody at once.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Lock {
+    fn take(file: File, how: FlockOperation) -> io::Result<Self> {
+        flock(&file, how)?;
+        Ok(Self(file))
+    }
+
+    /// The whole lock if nobody has a part of it.
+    fn take_if_free(file: File) -> io::Result<Option<Self>> {
+        match Self::take(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::warn!(%error, "a lock of the image store goes back late");
+        }
+    }
 }
 
 impl OwnFolder {
     /// Removes what processes that are gone left in `tmp`, and makes a folder of our own there.
     pub fn make(tmp: &Path) -> io::Result<Self> {
         // Between making a folder and locking it, it looks like one of a process that is gone.
-        let _one_at_a_time = lock_file(&tmp.with_extension("lock"), FlockOperation::LockExclusive)?;
+        let _one_at_a_time = Lock::take(open(&tmp.with_extension("lock"))?, FlockOperation::LockExclusive)?;
         for entry in fs::read_dir(tmp)? {
             let path = entry?.path();
             if let Err(error) = remove_if_left(&path) {
@@ -37,8 +68,7 @@ impl OwnFolder {
             let path = tmp.join(format!("{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
-                    let lock = File::open(&path)?;
-                    flock(&lock, FlockOperation::LockExclusive)?;
+                    let lock = Lock::take(File::open(&path)?, FlockOperation::LockExclusive)?;
                     return Ok(Self { path, _lock: lock });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -62,29 +92,23 @@ impl Drop for OwnFolder {
 }
 
 /// Held by whoever brings an image that no release names yet; any number of them at once.
-pub(crate) fn bringing(root: &Path) -> io::Result<File> {
-    lock_file(&root.join("sweep.lock"), FlockOperation::LockShared)
+pub(crate) fn bringing(root: &Path) -> io::Result<Lock> {
+    Lock::take(open(&root.join("sweep.lock"))?, FlockOperation::LockShared)
 }
 
 /// Held from the look whether a layer is in place to the rename that puts it there.
-pub(crate) fn placing(root: &Path) -> io::Result<File> {
-    lock_file(&root.join("place.lock"), FlockOperation::LockExclusive)
+pub(crate) fn placing(root: &Path) -> io::Result<Lock> {
+    Lock::take(open(&root.join("place.lock"))?, FlockOperation::LockExclusive)
 }
 
 /// Held by the sweep; `None` while somebody brings an image.
-pub(crate) fn sweeping(root: &Path) -> io::Result<Option<File>> {
-    match lock_file(&root.join("sweep.lock"), FlockOperation::NonBlockingLockExclusive) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
-    }
+pub(crate) fn sweeping(root: &Path) -> io::Result<Option<Lock>> {
+    Lock::take_if_free(open(&root.join("sweep.lock"))?)
 }
 
-fn lock_file(path: &Path, how: FlockOperation) -> io::Result<File> {
+fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(path)?;
-    flock(&file, how)?;
-    Ok(file)
+    File::options().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
 /// Removes what lies there, unless a living process holds its lock.
@@ -92,10 +116,9 @@ fn remove_if_left(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.is_dir() {
         return fs::remove_file(path);
     }
-    match flock(File::open(path)?, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => remove_tree(path),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(()),
-        Err(error) => Err(error.into()),
+    match Lock::take_if_free(File::open(path)?)? {
+        Some(_nobodys) => remove_tree(path),
+        None => Ok(()),
     }
 }
 
@@ -147,5 +170,19 @@ mod tests {
         assert!(sweeping(root.path()).unwrap().is_none());
         drop((one, two));
         assert!(sweeping(root.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_is_free_at_once_though_a_child_still_has_a_copy_of_it() {
+        let root = tempfile::tempdir().unwrap();
+        for _ in 0..3 {
+            let lock = sweeping(root.path()).unwrap().expect("nobody holds it any more");
+            // What a child has between being forked and running its program.
+            let of_a_child = lock.0.try_clone().unwrap();
+            drop(lock);
+            drop(sweeping(root.path()).unwrap().expect("nobody holds it any more"));
+            drop((bringing(root.path()).unwrap(), placing(root.path()).unwrap()));
+            drop(of_a_child);
+        }
     }
 }
