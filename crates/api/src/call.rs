@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use model::CompanyId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,7 @@ pub struct Call {
     pub caller: Option<Caller>,
     pub path: PathIds,
     pub query: Query,
+    pub headers: HeaderMap,
     pub body: Bytes,
     /// The address of the connection itself; headers that claim another one are not believed.
     pub peer: Option<IpAddr>,

@@ -123,7 +123,8 @@ async fn handle(
         Ok(()) => {
             let body = read(body).await?;
             let query = Query::parse(head.uri.query().unwrap_or_default());
-            let call = Call { state: state.clone(), caller: caller.clone(), path, query, body, peer };
+            let (state, caller, headers) = (state.clone(), caller.clone(), head.headers);
+            let call = Call { state, caller, path, query, headers, body, peer };
             run(operation, call, deadline).await
         }
         Err(refusal) => Err(refusal),

@@ -193,6 +193,7 @@ impl From<PlatformError> for ApiError {
             ),
             PlatformError::Refused(message) => Self::bad_request("refused", message),
             PlatformError::Image(problem) => Self::of_problem(&problem),
+            PlatformError::Store(error) => error.into(),
             PlatformError::Internal(cause) => Self::internal(&chain(cause.as_ref())),
         }
     }
@@ -209,6 +210,14 @@ impl From<StoreError> for ApiError {
                     .with_detail("Change that one instead.")
             }
             StoreError::DeploymentInProgress => PlatformError::DeploymentInProgress.into(),
+            StoreError::RequestKeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "This Idempotency-Key was sent with another request before.",
+            )
+            .with_detail(
+                "Nothing was done. Send a new key with each new request, and the same with its repetition.",
+            ),
             StoreError::DiskFull => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "disk_full", "The disk of the server is full.")
                     .with_detail("Nothing was changed. Make room and try again.")

@@ -10,6 +10,7 @@ mod call;
 mod check;
 mod dispatch;
 mod error;
+mod idempotency;
 mod image_text;
 mod network;
 mod operation;

@@ -9,6 +9,7 @@ use model::{
     AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, ProcessId, Timestamp,
     Trigger,
 };
+use store::{RequestKey, StoreError};
 
 /// Deployments, containers and images as the API sees them. Every call names the company it is for; an
 /// implementation looks nothing up without it.
@@ -28,6 +29,7 @@ pub trait Platform: Send + Sync + 'static {
         company: CompanyId,
         app: AppId,
         to: Option<DeploymentId>,
+        key: Option<RequestKey>,
     ) -> Result<Deployment, PlatformError>;
 
     /// Cancels a deployment that waits or runs.
@@ -43,6 +45,10 @@ pub trait Platform: Send + Sync + 'static {
 
     /// Starts a suspended application again; answers before it runs. Doing it twice is fine.
     async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError>;
+
+    /// Tells the ingress whether and in which protocol the application's web process is reached now, as the store
+    /// says; no container changes. An application that does not serve has nothing to tell.
+    async fn exposure_changed(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError>;
 
     /// Removes the application with everything it has; refused while a deployment runs.
     async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError>;
@@ -115,6 +121,8 @@ pub struct DeployRequest {
     /// Roll the last success out again without resolving; a normal deployment when there is none.
     pub restart: bool,
     pub trigger: Trigger,
+    /// Under this key it is done once: asked again, the deployment that it started is given.
+    pub key: Option<RequestKey>,
 }
 
 /// An image without its layers.
@@ -241,6 +249,9 @@ pub enum PlatformError {
     /// The image cannot be used.
     #[error("{}", .0.message)]
     Image(Box<ImageProblem>),
+    /// The database did not do it, for a reason that may be the client's.
+    #[error(transparent)]
+    Store(StoreError),
     /// A fault of the installation. Its text goes to the log, not to the client.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),

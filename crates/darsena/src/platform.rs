@@ -17,8 +17,8 @@ impl wanted::Platform for Glue {
         app: AppId,
         request: wanted::DeployRequest,
     ) -> Result<Deployment, wanted::PlatformError> {
-        let wanted::DeployRequest { image, restart, trigger } = request;
-        let request = deploy::Request { reference: image, restart, trigger };
+        let wanted::DeployRequest { image, restart, trigger, key } = request;
+        let request = deploy::Request { reference: image, restart, trigger, key };
         self.0.deploy(company, app, request).await.map_err(translated)
     }
 
@@ -27,8 +27,9 @@ impl wanted::Platform for Glue {
         company: CompanyId,
         app: AppId,
         to: Option<DeploymentId>,
+        key: Option<store::RequestKey>,
     ) -> Result<Deployment, wanted::PlatformError> {
-        self.0.rollback(company, app, to).await.map_err(translated)
+        self.0.rollback(company, app, to, key).await.map_err(translated)
     }
 
     async fn cancel(
@@ -46,6 +47,11 @@ impl wanted::Platform for Glue {
 
     async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
         self.0.activate(company, app).await.map_err(translated)
+    }
+
+    /// The deployment side takes both from the release until it can change them by themselves.
+    async fn exposure_changed(&self, _company: CompanyId, _app: AppId) -> Result<(), wanted::PlatformError> {
+        Ok(())
     }
 
     async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
@@ -177,6 +183,7 @@ fn translated(error: DeployError) -> wanted::PlatformError {
             platforms: error.platforms().iter().map(ToString::to_string).collect(),
             retry_after: error.retry_after(),
         })),
+        DeployError::Store(error) => P::Store(error),
         other => P::Internal(Box::new(other)),
     }
 }

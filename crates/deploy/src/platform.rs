@@ -13,7 +13,7 @@ use model::log::LogLine;
 use model::{
     App, AppId, AppName, CompanyId, ContainerId, CredentialId, Deployment, DeploymentId, Timestamp, Trigger,
 };
-use store::{Store, StoreError};
+use store::{RequestKey, Store, StoreError};
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinHandle;
 
@@ -86,6 +86,8 @@ pub struct Request {
     /// Roll the release that serves out again; without one it is a normal deployment.
     pub restart: bool,
     pub trigger: Trigger,
+    /// Under this key it is done once, however often it is asked for.
+    pub key: Option<RequestKey>,
 }
 
 /// A line and the deployment whose container printed it.
@@ -165,10 +167,11 @@ impl Platform {
             && let Some(serving) = record.serving
         {
             let serving = self.deployment(company, app, serving).await?;
-            return self.enqueue(&record, serving.reference.clone(), Some(&serving), request.trigger).await;
+            let reference = serving.reference.clone();
+            return self.enqueue(&record, reference, Some(&serving), request.trigger, request.key).await;
         }
         let reference = request.reference.unwrap_or_else(|| record.source.image_reference().to_owned());
-        self.enqueue(&record, reference, None, request.trigger).await
+        self.enqueue(&record, reference, None, request.trigger, request.key).await
     }
 
     /// Queues a deployment of an earlier release, exactly as it was: the given deployment's, or that of the
@@ -178,6 +181,7 @@ impl Platform {
         company: CompanyId,
         app: AppId,
         to: Option<DeploymentId>,
+        key: Option<RequestKey>,
     ) -> Result<Deployment, DeployError> {
         let record = self.app(company, app).await?;
         let target = match to {
@@ -190,7 +194,7 @@ impl Platform {
                 latest.map_err(DeployError::Store)?.ok_or(DeployError::NoSuccess)?
             }
         };
-        self.enqueue(&record, target.reference.clone(), Some(&target), Trigger::RollbackDeployment).await
+        self.enqueue(&record, target.reference.clone(), Some(&target), Trigger::RollbackDeployment, key).await
     }
 
     /// Cancels a deployment that waits or runs; the work of one that runs stops at once.
@@ -310,6 +314,7 @@ impl Platform {
         reference: String,
         again: Option<&Deployment>,
         trigger: Trigger,
+        key: Option<RequestKey>,
     ) -> Result<Deployment, DeployError> {
         let now = Timestamp::now();
         let deployment = Deployment {
@@ -327,10 +332,11 @@ impl Platform {
             finished_at: None,
             updated_at: now,
         };
-        self.inner.store.company(app.company).enqueue(&deployment).await.map_err(from_store)?;
+        let company = self.inner.store.company(app.company);
+        let queued = company.enqueue(&deployment, key.as_ref()).await.map_err(from_store)?;
         failpoint::reach("S1");
         self.wake_driver(app.company, app.id);
-        Ok(deployment)
+        Ok(queued)
     }
 
     /// The application is gone or has nothing to show. A table that does not arrive now goes with the next one.

@@ -5,19 +5,32 @@ use model::{AppId, AppStatus, CompanyId, CredentialId, Deployment, DeploymentId,
 use rusqlite::{Connection, Row, params};
 
 use crate::query::{List, Query};
-use crate::{CompanyStore, Listed, Page, Result, StoreError, row};
+use crate::{CompanyStore, Listed, Page, RequestKey, Result, StoreError, request_keys, row};
 
 impl CompanyStore {
-    /// Puts a deployment into the queue of its application, waiting. One that waits there already is skipped:
-    /// the newest wins.
-    pub async fn enqueue(&self, deployment: &Deployment) -> Result<()> {
+    /// Puts a deployment into the queue of its application, waiting, and gives it. One that waits there already is
+    /// skipped: the newest wins.
+    ///
+    /// With a key it happens once: when a request of this key queued one before, that one is given instead and
+    /// nothing changes; [`StoreError::RequestKeyReused`] when that was another request.
+    pub async fn enqueue(&self, deployment: &Deployment, key: Option<&RequestKey>) -> Result<Deployment> {
         self.check_owner(deployment.company)?;
-        let deployment = deployment.clone();
+        let (deployment, key) = (deployment.clone(), key.cloned());
         self.store
             .write(move |db| {
+                let company = deployment.company;
+                if let Some(key) = &key
+                    && let Some(earlier) = request_keys::find(db, company, key)?
+                {
+                    return Ok(earlier);
+                }
                 skip_waiting(db, &deployment)?;
                 insert(db, &deployment)?;
-                set_app_status(db, deployment.app, AppStatus::DeploymentInProgress)
+                set_app_status(db, deployment.app, AppStatus::DeploymentInProgress)?;
+                if let Some(key) = &key {
+                    request_keys::note(db, company, key, deployment.id)?;
+                }
+                find(db, deployment.id, company)
             })
             .await
     }

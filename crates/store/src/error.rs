@@ -28,6 +28,9 @@ pub enum StoreError {
     /// The deployment is not about to switch, so nothing was switched.
     #[error("this deployment is not about to switch")]
     NotSwitching,
+    /// A client used its key for another request before.
+    #[error("this key was used for another request")]
+    RequestKeyReused,
     /// The first account exists.
     #[error("the installation is set up already")]
     SetupDone,

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_first.sql"),
     include_str!("../migrations/0002_credentials.sql"),
     include_str!("../migrations/0003_instances.sql"),
+    include_str!("../migrations/0004_repeated_requests.sql"),
 ];
 
 /// The version that a database has after all migrations.

@@ -1,11 +1,13 @@
 //! Deployments of an application.
 
 use model::{DeploymentId, Trigger};
+use store::RequestKey;
 use wire::{RollbackDeployment, TriggerDeployment};
 
 use crate::call::{Answer, Call};
 use crate::check;
 use crate::error::ApiError;
+use crate::idempotency;
 use crate::page::{DEFAULT_LIMIT, Page};
 use crate::platform::DeployRequest;
 use crate::routes::applications;
@@ -20,6 +22,10 @@ pub async fn list(call: Call) -> Result<Answer, ApiError> {
 
 pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
     let app = applications::find(&call).await?;
+    let key = idempotency::key(&call, "triggerDeployment")?;
+    if let Some(earlier) = started_before(&call, key.as_ref()).await? {
+        return Answer::ok(&show(&call, &earlier));
+    }
     let input: TriggerDeployment = call.json_or_empty()?;
     let image = deployment::wanted_image(app.source.image_reference(), &input)?;
     let restart = input.is_restart.unwrap_or(false);
@@ -27,6 +33,7 @@ pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
         image,
         restart,
         trigger: if restart { Trigger::Restart } else { Trigger::ManualDeploy },
+        key,
     };
     let record = call.state.platform.deploy(call.company(), app.id, request).await?;
     Answer::ok(&show(&call, &record))
@@ -34,13 +41,28 @@ pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
 
 pub async fn rollback(call: Call) -> Result<Answer, ApiError> {
     let app = applications::find(&call).await?;
+    let key = idempotency::key(&call, "rollbackDeployment")?;
+    if let Some(earlier) = started_before(&call, key.as_ref()).await? {
+        return Answer::ok(&show(&call, &earlier));
+    }
     let input: RollbackDeployment = call.json_or_empty()?;
     let to = match &input.deployment_id {
         Some(text) => Some(DeploymentId::from_uuid(check::id("deployment_id", text)?)),
         None => None,
     };
-    let record = call.state.platform.rollback(call.company(), app.id, to).await?;
+    let record = call.state.platform.rollback(call.company(), app.id, to, key).await?;
     Answer::ok(&show(&call, &record))
+}
+
+/// What the same request started when it came before. Two that come at once are told apart by the database.
+async fn started_before(
+    call: &Call,
+    key: Option<&RequestKey>,
+) -> Result<Option<model::Deployment>, ApiError> {
+    match key {
+        Some(key) => Ok(call.store().started_by(key).await?),
+        None => Ok(None),
+    }
 }
 
 pub async fn get(call: Call) -> Result<Answer, ApiError> {

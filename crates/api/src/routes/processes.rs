@@ -23,11 +23,15 @@ pub async fn get(call: Call) -> Result<Answer, ApiError> {
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
     let _turn = call.turn().await;
-    let mut record = find(&call).await?;
+    let before = find(&call).await?;
+    let mut record = before.clone();
     let input: UpdateProcess = call.json()?;
     process::change(&mut record, input)?;
     record.updated_at = Timestamp::now();
     call.store().update_process(&record).await?;
+    if process::exposure(&record) != process::exposure(&before) {
+        call.state.platform.exposure_changed(call.company(), record.app).await?;
+    }
     Answer::ok(&process::show(&record)?)
 }
 

@@ -84,6 +84,11 @@ pub fn change(process: &mut Process, input: UpdateProcess) -> Result<(), ApiErro
     Ok(())
 }
 
+/// What of a process counts at once, without a deployment: whether it is reached from outside, and how.
+pub fn exposure(process: &Process) -> (bool, &str) {
+    (process.is_ingress_enabled, &process.ingress_protocol)
+}
+
 /// The first field that came, with its name for an error.
 fn first<const N: usize>(fields: [(&'static str, Option<String>); N]) -> Option<(&'static str, String)> {
     fields.into_iter().find_map(|(name, value)| Some((name, value?)))

@@ -58,7 +58,7 @@ async fn a_request_says_what_to_deploy() {
         let (_, record) = shop.deploy(body.clone()).await;
         let trigger = if restart { Trigger::Restart } else { Trigger::ManualDeploy };
         let shown = image.clone().unwrap_or_else(|| "registry.test/shop:1".to_owned());
-        assert_eq!(shop.last_request(), DeployRequest { image, restart, trigger }, "{body}");
+        assert_eq!(shop.last_request(), DeployRequest { image, restart, trigger, key: None }, "{body}");
         assert_eq!(record["docker_image_url"], json!(shown));
         assert_eq!(record["trigger"], json!(trigger.as_str()));
     }

@@ -15,7 +15,7 @@ use model::{
     App, AppId, AppName, Command, CompanyId, CredentialId, CredentialStatus, Deployment, DeploymentId,
     Failure, FailureCode, Limits, Phase, Probe, Release, ReleaseId, Timestamp, Trigger,
 };
-use store::{Store, StoreError};
+use store::{RequestKey, Store, StoreError};
 use tokio::sync::Semaphore;
 
 pub struct Double {
@@ -26,6 +26,8 @@ pub struct Double {
     pub requests: Mutex<Vec<DeployRequest>>,
     /// Which images were looked at, with which credential.
     pub inspected: Mutex<Vec<(String, Option<CredentialId>)>>,
+    /// Applications whose exposure changed.
+    pub exposed: Mutex<Vec<AppId>>,
     /// Logins that were tried before they were saved: host, user name and secret.
     pub logins: Mutex<Vec<(String, String, String)>>,
     /// Credentials that were to be tried in the background.
@@ -41,6 +43,7 @@ impl Double {
             lines: Mutex::default(),
             requests: Mutex::default(),
             inspected: Mutex::default(),
+            exposed: Mutex::default(),
             logins: Mutex::default(),
             background: Mutex::default(),
             answers: Semaphore::new(0),
@@ -86,6 +89,7 @@ impl Double {
         app: &App,
         reference: String,
         trigger: Trigger,
+        key: Option<RequestKey>,
     ) -> Result<Deployment, PlatformError> {
         let now = Timestamp::now();
         let record = Deployment {
@@ -103,8 +107,7 @@ impl Double {
             finished_at: None,
             updated_at: now,
         };
-        self.store.company(app.company).enqueue(&record).await.map_err(explain)?;
-        Ok(record)
+        self.store.company(app.company).enqueue(&record, key.as_ref()).await.map_err(explain)
     }
 }
 
@@ -151,7 +154,7 @@ fn explain(error: StoreError) -> PlatformError {
     match error {
         StoreError::NotFound => PlatformError::NotFound("application"),
         StoreError::DeploymentInProgress => PlatformError::DeploymentInProgress,
-        other => PlatformError::Internal(Box::new(other)),
+        other => PlatformError::Store(other),
     }
 }
 
@@ -176,7 +179,7 @@ impl Platform for Double {
         let app = self.app(company, app).await?;
         self.requests.lock().expect("the list").push(request.clone());
         let reference = request.image.unwrap_or_else(|| app.source.image_reference().to_owned());
-        self.enqueue(&app, reference, request.trigger).await
+        self.enqueue(&app, reference, request.trigger, request.key).await
     }
 
     async fn rollback(
@@ -184,6 +187,7 @@ impl Platform for Double {
         company: CompanyId,
         app: AppId,
         to: Option<DeploymentId>,
+        key: Option<RequestKey>,
     ) -> Result<Deployment, PlatformError> {
         let app = self.app(company, app).await?;
         let rows = self.store.company(company);
@@ -192,7 +196,7 @@ impl Platform for Double {
             None => rows.last_successful(app.id, app.serving).await.map_err(explain)?,
         };
         let target = target.ok_or(PlatformError::NoSuccessfulDeployment)?;
-        self.enqueue(&app, target.reference, Trigger::RollbackDeployment).await
+        self.enqueue(&app, target.reference, Trigger::RollbackDeployment, key).await
     }
 
     async fn cancel(&self, company: CompanyId, app: AppId, id: DeploymentId) -> Result<(), PlatformError> {
@@ -214,6 +218,11 @@ impl Platform for Double {
 
     async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError> {
         self.store.company(company).set_suspended(app, false).await.map_err(explain)
+    }
+
+    async fn exposure_changed(&self, _company: CompanyId, app: AppId) -> Result<(), PlatformError> {
+        self.exposed.lock().expect("the list").push(app);
+        Ok(())
     }
 
     async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), PlatformError> {

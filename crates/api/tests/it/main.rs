@@ -10,6 +10,7 @@ mod double;
 mod env_vars;
 mod every_operation;
 mod http_rules;
+mod idempotency;
 mod images;
 mod logs;
 mod matrix;

@@ -118,3 +118,20 @@ async fn a_process_belongs_to_one_application() {
     server.get(&foreign).await.expect(404);
     server.patch(&foreign, json!({"port": 1})).await.expect(404);
 }
+
+#[tokio::test]
+async fn whether_and_how_it_is_reached_counts_at_once() {
+    let server = Server::start().await;
+    let path = web(&server).await;
+    let told = || server.platform.exposed.lock().unwrap().len();
+    for (body, count) in [
+        (json!({"port": 80, "name": "x", "readiness_probe": {"tcpSocket": {"port": 80}}}), 0),
+        (json!({"ingress_protocol": "http", "is_ingress_enabled": true}), 0),
+        (json!({"ingress_protocol": "grpc"}), 1),
+        (json!({"is_ingress_enabled": false}), 2),
+        (json!({"ingress_protocol": "http", "is_ingress_enabled": true}), 3),
+    ] {
+        server.patch(&path, body.clone()).await.expect(200);
+        assert_eq!(told(), count, "{body}");
+    }
+}

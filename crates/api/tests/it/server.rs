@@ -142,7 +142,7 @@ impl Server {
         Reply { status: head.status.as_u16(), headers: head.headers, body }
     }
 
-    fn judge(&self, method: &str, path: &str, reply: &Reply) {
+    pub fn judge(&self, method: &str, path: &str, reply: &Reply) {
         let Some(operation) = contract::find(method, path) else { return };
         contract::check(operation, reply.status, &reply.body);
         if reply.status < 300 {

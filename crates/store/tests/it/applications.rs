@@ -117,7 +117,7 @@ async fn deleting_an_application_takes_everything_it_has() {
         install.ours().create_env_var(&env_var(app, "A", "b")).await.unwrap();
         let done = install.deploy_until(app, "done").await;
         install.ours().append_deployment_log(done.id, "INFO", "done").await.unwrap();
-        install.ours().enqueue(&deployment(app)).await.unwrap();
+        install.ours().enqueue(&deployment(app), None).await.unwrap();
     }
     install.ours().delete_app(shop.id).await.unwrap();
 

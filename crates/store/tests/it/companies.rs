@@ -40,7 +40,7 @@ async fn an_id_of_another_company_is_not_found() {
     absent(theirs.create_env_var(&env_var(&shop, "B", "c")).await);
     absent(theirs.update_env_var(&var).await);
     absent(theirs.delete_env_var(shop.id, var.id).await);
-    absent(theirs.enqueue(&deployment(&shop)).await);
+    absent(theirs.enqueue(&deployment(&shop), None).await);
     absent(theirs.deployment(shop.id, done.id).await);
     absent(theirs.save_deployment(&queued).await);
     absent(theirs.resolved(queued.id, &release(&queued)).await);
@@ -115,13 +115,13 @@ async fn ids_of_another_company_inside_a_record_are_refused_too() {
     // Our release, rolled out by them; our app's id, with their company beside it.
     let mut stolen = deployment(&intruder);
     stolen.release = done.release;
-    absent(theirs.enqueue(&stolen).await);
+    absent(theirs.enqueue(&stolen, None).await);
     let mut var = env_var(&shop, "LD_PRELOAD", "x");
     var.company = intruder.company;
     absent(theirs.create_env_var(&var).await);
     let mut stolen = deployment(&shop);
     stolen.company = intruder.company;
-    absent(theirs.enqueue(&stolen).await);
+    absent(theirs.enqueue(&stolen, None).await);
     // A record that says it is another company's than the one it is stored for.
     absent(install.ours().create_app(&app(intruder.company, "x"), &web_process(&intruder)).await);
     assert_eq!(theirs.deployments(intruder.id, EVERYTHING).await.unwrap().total, 0);

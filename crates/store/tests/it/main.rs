@@ -7,6 +7,7 @@ mod credentials;
 mod log;
 mod opening;
 mod queue;
+mod request_keys;
 mod rotation;
 mod sealing;
 mod setup;

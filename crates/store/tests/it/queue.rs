@@ -64,7 +64,7 @@ async fn many_deployments_at_once_leave_one_waiting() {
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let (company, deployment) = (install.ours(), deployment(&shop));
-            tokio::spawn(async move { company.enqueue(&deployment).await.unwrap() })
+            tokio::spawn(async move { company.enqueue(&deployment, None).await.unwrap() })
         })
         .collect();
     for task in tasks {

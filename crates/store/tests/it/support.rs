@@ -91,7 +91,7 @@ impl Install {
     /// Queues a deployment.
     pub async fn enqueue(&self, app: &App) -> Deployment {
         let deployment = deployment(app);
-        self.ours().enqueue(&deployment).await.unwrap();
+        self.ours().enqueue(&deployment, None).await.unwrap();
         deployment
     }
 

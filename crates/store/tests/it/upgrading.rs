@@ -46,7 +46,7 @@ impl Old {
         install.ours().create_env_var(&var).await.unwrap();
         let done = install.deploy_until(&shop, "done").await;
         install.ours().append_deployment_log(done.id, "INFO", "done").await.unwrap();
-        install.ours().enqueue(&deployment(&shop)).await.unwrap();
+        install.ours().enqueue(&deployment(&shop), None).await.unwrap();
         let shop = install.ours().app(shop.id).await.unwrap();
         let made = install.ours().release(done.release.unwrap()).await.unwrap();
         let Install { folder, store, company, .. } = install;
@@ -125,13 +125,13 @@ async fn the_database_is_copied_before_it_changes() {
     let old = Old::new().await;
     let folder = old.folder.path();
     // What an earlier attempt left.
-    fs::write(folder.join("darsena.db.before-3"), "earlier").unwrap();
-    fs::write(folder.join("darsena.db.before-3-new"), "half").unwrap();
+    fs::write(folder.join("darsena.db.before-4"), "earlier").unwrap();
+    fs::write(folder.join("darsena.db.before-4-new"), "half").unwrap();
     drop(Store::open(folder).unwrap());
 
-    let copy = folder.join("darsena.db.before-3");
+    let copy = folder.join("darsena.db.before-4");
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!folder.join("darsena.db.before-3-new").exists());
+    assert!(!folder.join("darsena.db.before-4-new").exists());
     let restored = tempfile::tempdir().unwrap();
     fs::copy(&copy, restored.path().join("darsena.db")).unwrap();
     fs::copy(folder.join("key"), restored.path().join("key")).unwrap();
@@ -145,7 +145,7 @@ async fn the_database_is_copied_before_it_changes() {
     drop(Store::open(folder).unwrap());
     assert_eq!(fs::metadata(&copy).unwrap().modified().unwrap(), before, "once is enough");
     let new = Install::new().await;
-    assert!(!new.path().join("darsena.db.before-3").exists(), "a new database needs no copy");
+    assert!(!new.path().join("darsena.db.before-4").exists(), "a new database needs no copy");
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn nothing_changes_before_the_key_is_known_to_be_right() {
     let right = fs::read(&key).unwrap();
     fs::write(&key, [7; 32]).unwrap();
     assert!(matches!(Store::open(old.folder.path()).err(), Some(StoreError::Key { .. })));
-    assert!(!old.folder.path().join("darsena.db.before-3").exists());
+    assert!(!old.folder.path().join("darsena.db.before-4").exists());
     assert_eq!(old.database().pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)), Ok(1));
 
     fs::write(&key, right).unwrap();
