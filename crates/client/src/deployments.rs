@@ -10,22 +10,23 @@ impl Client {
         self.page(&["applications", application, "deployments"], limit, 0).await
     }
 
-    /// `POST /applications/{id}/deployments`. Answers at once; the deployment goes on in the background.
+    /// `POST /applications/{id}/deployments`. Answers at once; the deployment goes on in the background. It starts one deployment
+    /// even when the connection breaks and it has to be sent again.
     pub async fn trigger_deployment(
         &self,
         application: &str,
         body: &TriggerDeployment,
     ) -> Result<Deployment, Error> {
-        self.post(self.url(&["applications", application, "deployments"]), body).await
+        self.post_once(self.url(&["applications", application, "deployments"]), body).await
     }
 
-    /// `POST /applications/{id}/deployments/rollback`.
+    /// `POST /applications/{id}/deployments/rollback`; once, as [`Client::trigger_deployment`].
     pub async fn rollback_deployment(
         &self,
         application: &str,
         body: &RollbackDeployment,
     ) -> Result<Deployment, Error> {
-        self.post(self.url(&["applications", application, "deployments", "rollback"]), body).await
+        self.post_once(self.url(&["applications", application, "deployments", "rollback"]), body).await
     }
 
     /// `GET /applications/{id}/deployments/{deployment_id}`.

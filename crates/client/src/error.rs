@@ -69,6 +69,15 @@ impl Error {
         }
     }
 
+    /// Whether the server may have done what it was asked for: the answer got lost, or came from something before it.
+    pub(crate) fn leaves_open(&self) -> bool {
+        match self {
+            Error::NoAnswer { .. } => true,
+            Error::Refused(refusal) => matches!(refusal.status, 502..=504),
+            _ => false,
+        }
+    }
+
     /// Whether the same request may succeed a moment later, as during a restart of the server.
     pub fn is_passing(&self) -> bool {
         match self {

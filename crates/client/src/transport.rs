@@ -3,17 +3,23 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
+use uuid::Uuid;
 use wire::Secret;
 
 use crate::{Error, Refusal, Server};
 
 /// The API answers within this time; longer work runs in its background.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pause before a request goes a second time: a server that was killed is back by then.
+const ONCE_MORE_AFTER: Duration = Duration::from_secs(1);
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// No answer is larger: 5000 log lines of 16 KiB are at most 80 MB.
 const LARGEST_ANSWER: usize = 100 << 20;
@@ -68,6 +74,25 @@ impl Client {
         self.send(Method::POST, url, Some(body)).await
     }
 
+    /// A request that the server carries out once, however often it arrives: it goes a second time when nobody knows
+    /// whether the first one did. The draft of `Idempotency-Key` has the key in quotes.
+    pub(crate) async fn post_once<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        let key =
+            HeaderValue::try_from(format!("\"{}\"", Uuid::new_v4())).expect("a UUID in quotes is a header");
+        let headers = HeaderMap::from_iter([(IDEMPOTENCY_KEY, key)]);
+        match self.send_with(Method::POST, url.clone(), headers.clone(), Some(body)).await {
+            Err(error) if error.leaves_open() => {
+                tokio::time::sleep(ONCE_MORE_AFTER).await;
+                self.send_with(Method::POST, url, headers, Some(body)).await
+            }
+            result => result,
+        }
+    }
+
     pub(crate) async fn patch<T: DeserializeOwned>(
         &self,
         url: Url,
@@ -90,7 +115,17 @@ impl Client {
         url: Url,
         body: Option<&impl Serialize>,
     ) -> Result<T, Error> {
-        let mut request = self.http.request(method, url);
+        self.send_with(method, url, HeaderMap::new(), body).await
+    }
+
+    async fn send_with<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, Error> {
+        let mut request = self.http.request(method, url).headers(headers);
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, key);
         }

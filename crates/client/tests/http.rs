@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use client::{Client, Error, LogQuery, NoAnswer, PlainHttp, Server as Address, Verify, reach};
 use serde_json::json;
 use support::Server;
-use wire::{CreateDockerRegistry, CredentialUser, Secret, TriggerDeployment};
+use wire::{CreateDockerRegistry, CredentialUser, RollbackDeployment, Secret, TriggerDeployment};
 
 fn client(server: &str) -> Client {
     // Installed once a process; every further call is refused and harmless.
@@ -72,6 +73,40 @@ async fn a_refusal_keeps_the_servers_words() {
         (refusal.retry_after, refusal.available_platforms.as_slice()),
         (Some(7), ["linux/arm64".into()].as_slice())
     );
+}
+
+#[tokio::test]
+async fn a_deployment_is_asked_for_again_under_its_key_when_the_connection_breaks() {
+    let count = AtomicUsize::new(0);
+    let deployment = json!({
+        "id": "d", "app_id": "a", "status": "waiting", "type": "manual", "trigger": null, "steps": [],
+        "docker_image_url": null, "git_type": null, "repo_url": null, "branch": null, "commit_sha": null,
+        "commit_message": null, "author_login": null, "author_img": null, "started_at": null, "finished_at": null,
+        "created_at": "t", "updated_at": "t"
+    });
+    let server = Server::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 | 3 | 4 => (0, "", String::new()),
+        _ => (200, "", deployment.to_string()),
+    });
+    let client = client(&server.url());
+    client.trigger_deployment("a", &TriggerDeployment::default()).await.unwrap();
+    client.trigger_deployment("a", &TriggerDeployment::default()).await.unwrap();
+    let error = client.rollback_deployment("a", &RollbackDeployment::default()).await.unwrap_err();
+    assert!(matches!(error, Error::NoAnswer { .. }), "once more, then the error: {error}");
+
+    let requests = server.requests();
+    let keys: Vec<_> = requests.iter().map(|request| request.header("idempotency-key").unwrap()).collect();
+    assert!(keys.iter().all(|key| key.len() == 38 && key.starts_with('"') && key.ends_with('"')), "{keys:?}");
+    assert_eq!((keys.len(), keys[0], keys[3]), (5, keys[1], keys[4]));
+    assert!(keys[1] != keys[2] && keys[2] != keys[3], "a fresh one for each command: {keys:?}");
+    assert_eq!(requests[0].body, requests[1].body);
+}
+
+#[tokio::test]
+async fn what_was_refused_is_not_asked_for_again() {
+    let server = Server::start(|_| (409, "", json!({"message": "no", "status": 409}).to_string()));
+    client(&server.url()).trigger_deployment("a", &TriggerDeployment::default()).await.unwrap_err();
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]

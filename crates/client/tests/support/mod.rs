@@ -21,7 +21,7 @@ impl Request {
     }
 }
 
-/// An answer: status, more header lines, body.
+/// An answer: status, more header lines, body. Status 0 is none: the connection breaks.
 pub type Answer = (u16, &'static str, String);
 
 /// The server. It ends with the test's process.
@@ -61,6 +61,9 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&Request) -> Answer, seen: &Mute
     let Some(request) = read(&stream) else { return };
     seen.lock().expect("no test panicked while holding it").push(request.clone());
     let (status, headers, body) = answer(&request);
+    if status == 0 {
+        return;
+    }
     let answer = format!(
         "HTTP/1.1 {status} Any\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
         body.len()
