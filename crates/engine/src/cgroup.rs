@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,20 @@ impl Cgroup {
         self.groups.iter().filter_map(count).max().unwrap_or(0)
     }
 
+    /// Lets `bell` be counted up whenever the limit of memory is reached, just before the kernel kills: for
+    /// version 1, which cannot be told to end the whole group (memory.txt, "OOM Control"). Gives whether there is
+    /// such a group.
+    pub fn ring_when_out_of_memory(&self, bell: BorrowedFd<'_>) -> io::Result<bool> {
+        let is_memory = |h: &Hierarchy| h.v1.as_ref().is_some_and(|c| c.iter().any(|name| name == "memory"));
+        let Some((group, _)) = self.groups.iter().find(|(_, hierarchy)| is_memory(hierarchy)) else {
+            return Ok(false);
+        };
+        let control = fs::File::open(group.join("memory.oom_control"))?;
+        let line = format!("{} {}", bell.as_raw_fd(), control.as_raw_fd());
+        fs::write(group.join("cgroup.event_control"), line)?;
+        Ok(true)
+    }
+
     /// Kills every process and waits until all are gone.
     pub fn kill(&self) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
@@ -105,6 +120,23 @@ impl Cgroup {
             let file = group.join("freezer.state");
             if file.exists() {
                 let _ = fs::write(file, state);
+            }
+        }
+    }
+
+    /// The processes of a session, and those that descend from its leader.
+    pub fn family(&self, leader: i32) -> io::Result<Vec<Pid>> {
+        let parents: Vec<_> =
+            self.processes()?.into_iter().filter_map(|pid| Some((pid, parent_and_session(pid)?))).collect();
+        let mut family = vec![leader];
+        loop {
+            let is_new = |pid: &Pid| !family.contains(&pid.as_raw());
+            let more = parents.iter().find(|(pid, (parent, session))| {
+                is_new(pid) && (*session == leader || family.contains(parent))
+            });
+            match more {
+                Some((pid, _)) => family.push(pid.as_raw()),
+                None => return Ok(family.split_off(1).into_iter().map(Pid::from_raw).collect()),
             }
         }
     }
@@ -177,6 +209,20 @@ fn remove_group(path: &Path) -> io::Result<()> {
     }
 }
 
+/// proc_pid_stat(5): after the program's name in brackets, which may hold anything, come state, parent, process
+/// group and session. One that has ended is passed over.
+fn parent_and_session(pid: Pid) -> Option<(i32, i32)> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_stat(stat: &str) -> Option<(i32, i32)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let is_alive = !matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    is_alive.then_some((parent, session))
+}
+
 fn oom_kill_count(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
 }
@@ -197,6 +243,13 @@ mod tests {
         assert!(found[0].v1.as_ref().unwrap().contains(&"memory".to_owned()));
         assert!(found[1].v1.as_ref().unwrap().contains(&"name=systemd".to_owned()));
         assert_eq!(found[2], Hierarchy { mount: "/sys/fs/cgroup/unified".into(), v1: None });
+    }
+
+    #[test]
+    fn parent_and_session_are_read_past_any_name() {
+        assert_eq!(parse_stat("12 (a) b) (c) S 7 12 11 0 -1"), Some((7, 11)));
+        assert_eq!(parse_stat("12 (x) Z 7 12 11 0 -1"), None);
+        assert_eq!(parse_stat("12 (x"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What can go wrong with a container, by what the caller can do about it.
 
 use std::io;
+use std::time::Duration;
 
 use model::{ContainerId, FailureCode};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,13 @@ pub enum EngineError {
     /// No such container.
     #[error("there is no container {0}")]
     Unknown(ContainerId),
+    /// A command inside a container had not ended in time and was killed.
+    #[error("the command had not ended after {} ms and was killed", .limit.as_millis())]
+    TookTooLong {
+        limit: Duration,
+        /// What it had written, see [`ExecOutcome`](crate::ExecOutcome).
+        output_tail: String,
+    },
     /// The machine lacks something, or one of its parts refused: `doctor` and the log help.
     #[error("{doing}: {why}")]
     Host { doing: String, why: String },
@@ -59,6 +67,7 @@ impl EngineError {
             EngineError::Refused(refusal) => refusal.code,
             EngineError::Exited(exit) if exit.out_of_memory => FailureCode::OutOfMemory,
             EngineError::Exited(_) => FailureCode::ExitedEarly,
+            EngineError::TookTooLong { .. } => FailureCode::Timeout,
             EngineError::Host { why, .. } if is_disk_full(why) => FailureCode::DiskFull,
             EngineError::Unknown(_) | EngineError::Host { .. } | EngineError::Leftovers(_) => {
                 FailureCode::InternalError
@@ -71,7 +80,10 @@ impl EngineError {
         match self {
             EngineError::Refused(refusal) => refusal.hint.clone(),
             EngineError::Host { .. } => Some("`darsena doctor` checks what this machine offers".to_owned()),
-            EngineError::Exited(_) | EngineError::Unknown(_) | EngineError::Leftovers(_) => None,
+            EngineError::Exited(_)
+            | EngineError::Unknown(_)
+            | EngineError::TookTooLong { .. }
+            | EngineError::Leftovers(_) => None,
         }
     }
 }
@@ -88,10 +100,10 @@ impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
 }
 
 fn words_of(exit: &Exit) -> String {
-    match (exit.out_of_memory, &exit.detail) {
-        (true, _) => format!("exit code {}, out of memory", exit.code),
-        (false, Some(detail)) => format!("exit code {}, {detail}", exit.code),
-        (false, None) => format!("exit code {}", exit.code),
+    match (&exit.detail, exit.out_of_memory) {
+        (Some(detail), _) => format!("exit code {}, {detail}", exit.code),
+        (None, true) => format!("exit code {}, out of memory", exit.code),
+        (None, false) => format!("exit code {}", exit.code),
     }
 }
 

@@ -57,6 +57,16 @@ impl RunFolder {
         self.0.join("runtime.log")
     }
 
+    /// The runtime's words about the latest command that was run beside the container's own.
+    pub fn exec_log(&self) -> PathBuf {
+        self.0.join("exec.log")
+    }
+
+    /// The process of that command.
+    pub fn exec_pid(&self) -> PathBuf {
+        self.0.join("exec.pid")
+    }
+
     pub fn pid(&self) -> PathBuf {
         self.0.join("pid")
     }

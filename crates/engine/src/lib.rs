@@ -14,6 +14,6 @@ mod local;
 mod logfile;
 pub mod shim;
 
-pub use engine::{Check, ContainerSpec, Engine, Exit, LogQuery, Status};
+pub use engine::{Check, ContainerSpec, Engine, ExecOutcome, Exit, LogQuery, Status};
 pub use error::{EngineError, Refusal};
 pub use local::{Config, LocalEngine, RoleCommand};

@@ -7,10 +7,11 @@ use std::time::Duration;
 use model::{ContainerId, Timestamp};
 
 use super::Local;
+use super::clear::remove_tree;
 use super::making::is_whole;
 use super::subnet::Link;
 use super::talk::Talk;
-use crate::cgroup::Cgroup;
+use super::unmaking::end_processes;
 use crate::error::Doing;
 use crate::folders::{RunFolder, read_json, write_whole};
 use crate::shim::protocol::{Answer, Ask};
@@ -18,6 +19,9 @@ use crate::{ContainerSpec, EngineError, Exit, Status};
 
 /// How long a supervisor may take to answer, and longer than `grace` to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Pause before another look at a container whose supervisor went in the middle of a question.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// What is there of a container.
 pub(super) enum Found {
@@ -56,21 +60,33 @@ impl Local {
         }
     }
 
+    /// Ends a container whose supervisor was killed, unless that was done meanwhile.
+    pub(super) async fn end_orphan(&self, id: &ContainerId) -> Result<(), EngineError> {
+        let _guard = self.locks.lock(id).await;
+        match self.find(id).await? {
+            Found::Orphaned => self.end_held_orphan(id).await.map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
     /// Somebody killed the supervisor. Nobody reads the output any more and nobody would see the end, so the
-    /// container is ended, and it is said why.
-    async fn end_orphan(&self, id: &ContainerId) -> Result<Exit, EngineError> {
+    /// container is ended, and it is said why. The caller holds the container's lock, so that nobody makes it anew
+    /// meanwhile.
+    async fn end_held_orphan(&self, id: &ContainerId) -> Result<Exit, EngineError> {
+        tracing::warn!(container = %id, "the supervisor was killed; the container is ended too");
         let (run, group) = (self.places.run_of(id), self.places.cgroup_of(id));
+        let state = self.places.runtime_root().join(id.as_str());
         let doing = || format!("ending container {id}, whose supervisor was killed");
+        let lock = self.without_supervisor(&run).await?;
         let end = move || -> std::io::Result<Exit> {
-            let group = Cgroup::of(&group)?;
-            group.kill()?;
-            group.remove()?;
+            let _lock = lock;
+            end_processes(&group)?;
+            remove_tree(&state)?;
             let detail = Some("its supervisor was killed".to_owned());
             let exit = Exit { code: 137, out_of_memory: false, at: Timestamp::now(), detail };
             write_whole(&run.exit(), &serde_json::to_vec(&exit)?)?;
             Ok(exit)
         };
-        tracing::warn!(container = %id, "the supervisor was killed; the container is ended too");
         tokio::task::spawn_blocking(end).await.doing(doing)?.doing(doing)
     }
 
@@ -89,7 +105,10 @@ impl Local {
                 Found::Nothing => return Ok(Status::Absent),
                 Found::HalfMade => return Ok(Status::Created),
                 Found::Ended(exit) => return Ok(Status::Exited(exit)),
-                Found::Orphaned => return self.end_orphan(id).await.map(Status::Exited),
+                Found::Orphaned => {
+                    self.end_orphan(id).await?;
+                    continue;
+                }
                 Found::Alive(talk) => talk,
             };
             match talk.ask(&Ask::State, PATIENCE).await? {
@@ -98,7 +117,7 @@ impl Local {
                     return Ok(Status::Running { address: self.address(&self.places.run_of(id))? });
                 }
                 Some(other) => return Err(unexpected(&other)),
-                None => {}
+                None => tokio::time::sleep(AGAIN).await,
             }
         }
     }
@@ -109,14 +128,14 @@ impl Local {
             let mut talk = match self.find(id).await? {
                 Found::Alive(talk) => talk,
                 Found::Ended(exit) => return Err(EngineError::Exited(exit)),
-                Found::Orphaned => return Err(EngineError::Exited(self.end_orphan(id).await?)),
+                Found::Orphaned => return Err(EngineError::Exited(self.end_held_orphan(id).await?)),
                 Found::Nothing | Found::HalfMade => return Err(EngineError::Unknown(id.clone())),
             };
             match talk.ask(&Ask::Start, PATIENCE).await? {
                 Some(Answer::Started) => return self.address(&self.places.run_of(id)),
                 Some(Answer::Failed(trouble)) => return Err(trouble.into()),
                 Some(other) => return Err(unexpected(&other)),
-                None => {}
+                None => tokio::time::sleep(AGAIN).await,
             }
         }
     }
@@ -125,11 +144,18 @@ impl Local {
     pub(super) async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), EngineError> {
         match self.find(id).await? {
             Found::Nothing | Found::HalfMade | Found::Ended(_) => Ok(()),
-            Found::Orphaned => self.end_orphan(id).await.map(|_| ()),
+            Found::Orphaned => self.end_orphan(id).await,
             Found::Alive(mut talk) => {
                 let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-                // No answer means that the supervisor went meanwhile, and with it the container.
-                talk.ask(&Ask::Stop { grace_ms }, grace.saturating_add(PATIENCE)).await.map(|_| ())
+                match talk.ask(&Ask::Stop { grace_ms }, grace.saturating_add(PATIENCE)).await {
+                    // No answer means that the supervisor went meanwhile, and with it the container.
+                    Ok(Some(_)) => Ok(()),
+                    Ok(None) => self.end_orphan(id).await,
+                    Err(_) => {
+                        talk.kill_supervisor(PATIENCE).await?;
+                        self.end_orphan(id).await
+                    }
+                }
             }
         }
     }
@@ -140,13 +166,16 @@ impl Local {
             let mut talk = match self.find(id).await? {
                 Found::Nothing | Found::HalfMade => return Err(EngineError::Unknown(id.clone())),
                 Found::Ended(exit) => return Ok(exit),
-                Found::Orphaned => return self.end_orphan(id).await,
+                Found::Orphaned => {
+                    self.end_orphan(id).await?;
+                    continue;
+                }
                 Found::Alive(talk) => talk,
             };
             match talk.ask_patiently(&Ask::Wait).await? {
                 Some(Answer::Ended { exit }) => return Ok(exit),
                 Some(other) => return Err(unexpected(&other)),
-                None => {}
+                None => tokio::time::sleep(AGAIN).await,
             }
         }
     }
@@ -163,6 +192,6 @@ impl Local {
     }
 }
 
-fn unexpected(answer: &Answer) -> EngineError {
+pub(super) fn unexpected(answer: &Answer) -> EngineError {
     EngineError::host("talking to the container's supervisor", format!("it answered {answer:?}"))
 }

@@ -37,6 +37,7 @@ impl Local {
             data: self.places.data_of(&spec.id).path().to_owned(),
             address: link.address,
             stop_signal: spec.stop_signal,
+            memory_mb: spec.limits.memory_mb,
             cgroup: self.places.cgroup_of(&spec.id),
             supervisors_cgroup: self.places.supervisors_cgroup(),
         };

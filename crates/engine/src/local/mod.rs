@@ -7,8 +7,10 @@
 mod check;
 mod clear;
 mod config;
+mod exec;
 mod finding;
 mod firewall;
+mod helpers;
 mod host;
 mod listening;
 mod locks;
@@ -40,7 +42,7 @@ use self::subnet::Subnet;
 use self::unmaking::Logs;
 use crate::error::Doing;
 use crate::folders::{read_json, write_whole};
-use crate::{Check, ContainerSpec, Engine, EngineError, Exit, LogQuery, Status};
+use crate::{Check, ContainerSpec, Engine, EngineError, ExecOutcome, Exit, LogQuery, Status};
 
 /// Runs containers on this machine through an OCI runtime. Cheap to clone.
 #[derive(Clone)]
@@ -56,6 +58,8 @@ struct Local {
     links: Mutex<()>,
     /// One change of a container at a time.
     locks: Locks,
+    /// One command beside a container's own at a time.
+    execs: Locks,
 }
 
 impl LocalEngine {
@@ -70,8 +74,8 @@ impl LocalEngine {
         }
         let places = Places::of(&config);
         let (subnet, runtime) = (OnceCell::new(), OnceCell::new());
-        let (links, locks) = (Mutex::new(()), Locks::default());
-        Ok(Self(Arc::new(Local { config, places, subnet, runtime, links, locks })))
+        let (links, locks, execs) = (Mutex::new(()), Locks::default(), Locks::default());
+        Ok(Self(Arc::new(Local { config, places, subnet, runtime, links, locks, execs })))
     }
 
     /// Carries a change to its end even when nobody waits for it any more: a half of it would meet the next
@@ -168,6 +172,15 @@ impl Engine for LocalEngine {
 
     async fn remove(&self, id: &ContainerId) -> Result<(), EngineError> {
         self.carry_out(id, |local, id| async move { local.unmake(&id, Logs::Remove).await }).await
+    }
+
+    async fn exec(
+        &self,
+        id: &ContainerId,
+        args: &[String],
+        limit: Duration,
+    ) -> Result<ExecOutcome, EngineError> {
+        self.0.exec(id, args, limit).await
     }
 
     async fn status(&self, id: &ContainerId) -> Result<Status, EngineError> {

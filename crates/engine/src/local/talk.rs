@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
@@ -12,6 +14,9 @@ use crate::EngineError;
 use crate::error::Doing;
 use crate::folders::{RunFolder, SOCKET};
 use crate::shim::protocol::{Answer, Ask};
+
+/// How often one looks whether a supervisor that does not answer was stopped.
+const WAKE_EVERY: Duration = Duration::from_secs(2);
 
 /// An open connection.
 pub(super) struct Talk {
@@ -36,8 +41,8 @@ impl Talk {
 
     /// Asks and waits for the answer; `None` when the supervisor ends meanwhile.
     pub async fn ask(&mut self, ask: &Ask, patience: Duration) -> Result<Option<Answer>, EngineError> {
-        match tokio::time::timeout(patience, self.exchange(ask)).await {
-            Ok(answer) => answer.doing(|| "talking to the container's supervisor".to_owned()),
+        match tokio::time::timeout(patience, self.ask_patiently(ask)).await {
+            Ok(answer) => answer,
             Err(_) => {
                 Err(EngineError::host("talking to the container's supervisor", "it did not answer in time"))
             }
@@ -45,8 +50,21 @@ impl Talk {
     }
 
     /// Asks and waits for the answer as long as it takes.
+    ///
+    /// A supervisor that somebody has stopped (SIGSTOP) is woken: it reads no output while it stands still, so that
+    /// its application would soon stand still too.
     pub async fn ask_patiently(&mut self, ask: &Ask) -> Result<Option<Answer>, EngineError> {
-        self.exchange(ask).await.doing(|| "talking to the container's supervisor".to_owned())
+        let supervisor = self.supervisor();
+        let mut exchange = std::pin::pin!(self.exchange(ask));
+        loop {
+            if let Some(supervisor) = supervisor {
+                wake(supervisor);
+            }
+            match tokio::time::timeout(WAKE_EVERY, &mut exchange).await {
+                Ok(answer) => return answer.doing(|| "talking to the container's supervisor".to_owned()),
+                Err(_) => continue,
+            }
+        }
     }
 
     async fn exchange(&mut self, ask: &Ask) -> io::Result<Option<Answer>> {
@@ -70,9 +88,31 @@ impl Talk {
         tokio::time::timeout(patience, read).await.is_ok()
     }
 
-    /// The supervisor's process.
-    pub fn supervisor(&self) -> Option<i32> {
+    /// Kills a supervisor that does not do what it is asked.
+    pub async fn kill_supervisor(&mut self, patience: Duration) -> Result<(), EngineError> {
+        if let Some(supervisor) = self.supervisor() {
+            tracing::warn!(supervisor, "a supervisor does not answer and is killed");
+            let _ = kill(Pid::from_raw(supervisor), Signal::SIGKILL);
+        }
+        match self.closed(patience).await {
+            true => Ok(()),
+            false => Err(EngineError::host("ending the supervisor", "it does not go away")),
+        }
+    }
+
+    /// The supervisor's process; as long as the connection stands, the number is its own.
+    fn supervisor(&self) -> Option<i32> {
         self.stream.get_ref().peer_cred().ok()?.pid()
+    }
+}
+
+/// Lets a stopped process go on (proc_pid_stat(5): state `T`).
+fn wake(supervisor: i32) {
+    let stat = std::fs::read_to_string(format!("/proc/{supervisor}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().next());
+    if state == Some("T") {
+        tracing::warn!(supervisor, "somebody stopped a supervisor; it is woken");
+        let _ = kill(Pid::from_raw(supervisor), Signal::SIGCONT);
     }
 }
 

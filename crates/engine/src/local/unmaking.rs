@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use model::ContainerId;
@@ -10,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::clear::remove_tree;
+use super::helpers::wait_for_helpers;
 use super::host::Shared;
 use super::subnet::Link;
 use super::talk::Talk;
@@ -22,6 +24,9 @@ use crate::shim::protocol::Ask;
 
 /// How long a supervisor may take to end its container and itself.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A supervisor that holds the lock listens a moment later, unless something is wrong with it.
+const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What becomes of the container's logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,41 +74,49 @@ impl Local {
     }
 
     /// Ends the supervisor and takes its lock, so that none can come after it. One that an earlier process of
-    /// ours has only just started holds the lock, but does not listen yet.
-    async fn without_supervisor(&self, run: &RunFolder) -> Result<Option<Flock<File>>, EngineError> {
+    /// ours has only just started may hold the lock and not listen yet, or be about to take it. `None` when the
+    /// container has no folder.
+    pub(super) async fn without_supervisor(
+        &self,
+        run: &RunFolder,
+    ) -> Result<Option<Flock<File>>, EngineError> {
         let doing = || "ending the supervisor".to_owned();
         let mut file = match File::options().write(true).create(true).truncate(false).open(run.lock()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.doing(doing)?,
         };
-        let deadline = Instant::now() + PATIENCE;
-        loop {
+        let begun = Instant::now();
+        let lock = loop {
             self.end_supervisor(run).await?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(Some(lock)),
-                Err((_, error)) if Instant::now() > deadline => {
+                Ok(lock) => break lock,
+                Err((_, error)) if begun.elapsed() > PATIENCE => {
                     return Err(EngineError::host(doing(), error));
                 }
                 Err((again, _)) => file = again,
             }
+            if begun.elapsed() > LISTENS_WITHIN
+                && let Some(holder) = lock_holder(&file)
+            {
+                tracing::warn!(supervisor = %holder, "a supervisor cannot be reached and is killed");
+                let _ = kill(holder, Signal::SIGKILL);
+            }
             tokio::time::sleep(Duration::from_millis(2)).await;
+        };
+        // One that told how the container ended had no more to do.
+        if !run.exit().exists() {
+            wait_for_helpers(run).await;
         }
+        Ok(Some(lock))
     }
 
     /// Asks first, then kills; one that does not listen is left alone.
     async fn end_supervisor(&self, run: &RunFolder) -> Result<(), EngineError> {
         let Some(mut talk) = Talk::connect(run).await? else { return Ok(()) };
         let asked = talk.ask(&Ask::Stop { grace_ms: 0 }, PATIENCE).await;
-        if asked.is_ok() && talk.closed(PATIENCE).await {
-            return Ok(());
-        }
-        if let Some(supervisor) = talk.supervisor() {
-            tracing::warn!(supervisor, "a supervisor does not end and is killed");
-            let _ = kill(Pid::from_raw(supervisor), Signal::SIGKILL);
-        }
-        match talk.closed(PATIENCE).await {
+        match asked.is_ok() && talk.closed(PATIENCE).await {
             true => Ok(()),
-            false => Err(EngineError::host("ending the supervisor", "it does not go away")),
+            false => talk.kill_supervisor(PATIENCE).await,
         }
     }
 
@@ -159,7 +172,25 @@ fn note(leftovers: &mut Vec<String>, doing: &str, result: io::Result<()>) {
     }
 }
 
-fn end_processes(cgroup: &str) -> io::Result<()> {
+/// The process that the kernel names as holder of the lock on this file (proc_locks(5)).
+fn lock_holder(file: &File) -> Option<Pid> {
+    let metadata = file.metadata().ok()?;
+    let (major, minor) = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
+    let place = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
+    parse_locks(&std::fs::read_to_string("/proc/locks").ok()?, &place)
+}
+
+/// `place` is major and minor number of the device in hex, and the file's number.
+fn parse_locks(locks: &str, place: &str) -> Option<Pid> {
+    let holder = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", pid, at, ..] = fields[..] else { return None };
+        (at == place).then(|| pid.parse().ok()).flatten().filter(|pid| *pid > 0)
+    };
+    locks.lines().find_map(holder).map(Pid::from_raw)
+}
+
+pub(super) fn end_processes(cgroup: &str) -> io::Result<()> {
     let cgroup = Cgroup::of(cgroup)?;
     cgroup.kill()?;
     cgroup.remove()
@@ -172,5 +203,25 @@ fn remove_data(data: &DataFolder, logs: Logs) -> io::Result<()> {
     match logs {
         Logs::Keep if has_logs => Ok(()),
         _ => remove_tree(data.path()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_a_lock_is_found() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 fe:00:77 0 EOF\n\
+                     2: FLOCK  ADVISORY  WRITE 12 fe:00:78 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 13 fe:00:78 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 14 fe:00:77 0 EOF\n";
+        assert_eq!(parse_locks(locks, "fe:00:77"), Some(Pid::from_raw(14)));
+        assert_eq!(parse_locks(locks, "fe:00:7"), None);
+
+        let file = tempfile::tempfile().unwrap();
+        assert_eq!(lock_holder(&file), None);
+        let file = Flock::lock(file, FlockArg::LockExclusiveNonblock).unwrap();
+        assert_eq!(lock_holder(&file), Some(Pid::this()));
     }
 }

@@ -5,23 +5,26 @@ use std::os::unix::net::UnixStream;
 
 use super::protocol::{Answer, Ask};
 
-/// Questions are short.
-const ASK_MAX: usize = 4096;
+/// The longest question, in bytes: a command with its arguments (see `EXEC_MAX` of the engine), every byte of
+/// which may be escaped.
+const ASK_MAX: usize = 256 << 10;
 
 pub(super) struct Client {
+    /// No other connection has or had it.
+    pub id: u64,
     pub stream: UnixStream,
     asked: Vec<u8>,
     pub waits_for_the_end: bool,
 }
 
 impl Client {
-    pub fn new(stream: UnixStream) -> Self {
-        Self { stream, asked: Vec::new(), waits_for_the_end: false }
+    pub fn new(id: u64, stream: UnixStream) -> Self {
+        Self { id, stream, asked: Vec::new(), waits_for_the_end: false }
     }
 
     /// The questions that have come in whole; `None` when the connection is to be closed.
     pub fn read(&mut self) -> Option<Vec<Ask>> {
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; 4096];
         match self.stream.read(&mut buffer) {
             Ok(0) => return None,
             Ok(length) => self.asked.extend_from_slice(&buffer[..length]),

@@ -15,15 +15,21 @@
 pub(crate) mod protocol;
 
 mod client;
+mod exec;
+mod helper;
 mod memory;
+mod oom;
+mod output;
 mod prepare;
 mod runtime;
 mod supervise;
+mod tail;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,16 +37,21 @@ use std::process::ExitCode;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork};
 
+use self::oom::OomWatch;
 use self::protocol::{Orders, Report, Trouble};
 use self::runtime::Runtime;
-use self::supervise::Supervisor;
+use self::supervise::{Made, Supervisor};
 use crate::EngineError;
 use crate::cgroup::Cgroup;
 use crate::error::Doing;
 use crate::folders::{RunFolder, SOCKET, read_json};
+
+/// What fits between the command and us, in bytes.
+const PIPE_SIZE: usize = 1 << 20;
 
 /// Runs the role: `args` is the container's state folder, alone. Call it before anything starts threads.
 ///
@@ -85,14 +96,16 @@ fn make(run: &RunFolder) -> Result<Supervisor, EngineError> {
     report(&Report::Namespaces { pid: supervisor });
 
     in_child(|| prepare::prepare(run, &orders, supervisor))?;
-    let made = create(run, &orders).and_then(|(init, outputs)| {
-        failpoint::reach("S10");
-        Supervisor::new(run.clone(), orders.clone(), lock, listener, init, outputs)
-    });
-    if made.is_err() {
-        remove_traces(run, &orders);
+    match create(run, &orders) {
+        Ok(made) => {
+            failpoint::reach("S10");
+            Ok(Supervisor::new(run.clone(), orders, lock, listener, made))
+        }
+        Err(error) => {
+            remove_traces(run, &orders, &lock);
+            Err(error)
+        }
     }
-    made
 }
 
 /// Nothing that belongs to the caller stays with us: no open file, no terminal, no folder.
@@ -119,7 +132,11 @@ fn open_files() -> std::io::Result<Vec<i32>> {
 fn lock(run: &RunFolder) -> Result<Flock<File>, EngineError> {
     let doing = || "locking the container".to_owned();
     let file = File::options().write(true).create(true).truncate(false).open(run.lock()).doing(doing)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error).doing(doing)
+    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error).doing(doing)?;
+    match is_held(run, &lock) {
+        true => Ok(lock),
+        false => Err(EngineError::host(doing(), "it was removed meanwhile")),
+    }
 }
 
 /// A socket's path has at most 107 bytes, so it is named by the folder's descriptor.
@@ -143,26 +160,39 @@ fn enter_namespaces() -> Result<(), EngineError> {
     mount(None::<&Path>, "/", None::<&Path>, flags, None::<&Path>).doing(doing)
 }
 
-fn create(run: &RunFolder, orders: &Orders) -> Result<(Pid, [OwnedFd; 2]), EngineError> {
+fn create(run: &RunFolder, orders: &Orders) -> Result<Made, EngineError> {
     let doing = || "making pipes for the output".to_owned();
     let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing(doing);
     let ((stdout, stdout_end), (stderr, stderr_end)) = (pipe()?, pipe()?);
-    Runtime { run, orders }.create(stdout_end, stderr_end)?;
-
-    let text =
-        std::fs::read_to_string(run.pid()).doing(|| "reading the container's process id".to_owned())?;
-    let pid = text
-        .trim()
-        .parse()
-        .map_err(|error| EngineError::host("reading the container's process id", error))?;
     for output in [&stdout, &stderr] {
         rustix::io::ioctl_fionbio(output, true).doing(doing)?;
+        // Whatever holds us up for a moment must not hold up the command. Where the kernel grants less, less.
+        let _ = rustix::pipe::fcntl_setpipe_size(output, PIPE_SIZE);
     }
-    Ok((Pid::from_raw(pid), [stdout, stderr]))
+    Runtime { run, orders }.create(stdout_end, stderr_end)?;
+
+    let doing = || "watching the container".to_owned();
+    let text = std::fs::read_to_string(run.pid()).doing(doing)?;
+    let init: i32 = text.trim().parse().map_err(|error| EngineError::host(doing(), error))?;
+    let init = rustix::process::Pid::from_raw(init)
+        .ok_or_else(|| EngineError::host(doing(), "it has no process id"))?;
+    let init_fd = rustix::process::pidfd_open(init, rustix::process::PidfdFlags::empty()).doing(doing)?;
+    let oom = OomWatch::of(Cgroup::of(&orders.cgroup).doing(doing)?);
+    Ok(Made { init: Pid::from_raw(init.as_raw_nonzero().get()), init_fd, outputs: [stdout, stderr], oom })
+}
+
+/// Whether the container is still ours: were its folder taken away from under us, another supervisor would hold a
+/// new lock in a new folder, for a new container with the same names.
+fn is_held(run: &RunFolder, lock: &Flock<File>) -> bool {
+    let (Ok(ours), Ok(named)) = (lock.metadata(), std::fs::metadata(run.lock())) else { return false };
+    (ours.dev(), ours.ino()) == (named.dev(), named.ino())
 }
 
 /// Leaves nothing of the container but its folders. What cannot be removed now is found by the engine later.
-fn remove_traces(run: &RunFolder, orders: &Orders) {
+fn remove_traces(run: &RunFolder, orders: &Orders, lock: &Flock<File>) {
+    if !is_held(run, lock) {
+        return;
+    }
     let _ = Runtime { run, orders }.delete();
     if let Ok(cgroup) = Cgroup::of(&orders.cgroup) {
         let _ = cgroup.kill();
@@ -177,6 +207,8 @@ fn in_child(work: impl FnOnce() -> Result<(), EngineError>) -> Result<(), Engine
     match fork_process().doing(doing)? {
         ForkResult::Child => {
             drop(reader);
+            // It must not go on when we are killed. Were we gone already, the pipe would say so.
+            let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
             let outcome = work().map_err(Trouble::from);
             let text = serde_json::to_vec(&outcome).unwrap_or_default();
             let _ = File::from(writer).write_all(&text);

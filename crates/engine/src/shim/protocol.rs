@@ -22,6 +22,7 @@ pub(crate) struct Orders {
     pub data: PathBuf,
     pub address: Ipv4Addr,
     pub stop_signal: i32,
+    pub memory_mb: u32,
     /// Group of the container and group of supervisors, without a leading slash.
     pub cgroup: String,
     pub supervisors_cgroup: String,
@@ -51,15 +52,36 @@ pub(crate) enum Ask {
     },
     /// Answered when the container has ended.
     Wait,
+    /// Runs a command beside the container's own; answered when it has ended, at the latest after `limit_ms`.
+    /// It is ended at once when the connection is closed.
+    Exec {
+        args: Vec<String>,
+        limit_ms: u64,
+    },
 }
 
 /// What the supervisor answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub(crate) enum Answer {
-    State { is_started: bool, pid: i32 },
+    State {
+        is_started: bool,
+        pid: i32,
+    },
     Started,
-    Ended { exit: Exit },
+    Ended {
+        exit: Exit,
+    },
+    Executed {
+        code: i32,
+        output_tail: String,
+    },
+    /// The command of [`Ask::Exec`] had not ended in time and was killed.
+    TookTooLong {
+        output_tail: String,
+    },
+    /// Another command is run at this moment.
+    Busy,
     Failed(Trouble),
 }
 

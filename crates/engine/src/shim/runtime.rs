@@ -3,10 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::helper::Helper;
 use super::protocol::Orders;
 use crate::error::Doing;
 use crate::folders::RunFolder;
@@ -14,6 +17,10 @@ use crate::{EngineError, Refusal};
 
 /// Longest message of the runtime that is passed on, in characters.
 const MESSAGE_MAX: usize = 500;
+/// How long the runtime may take to make a container, and for anything else, on a slow and busy machine. The
+/// engine waits a little longer than that for us.
+const CREATE_LIMIT: Duration = Duration::from_secs(50);
+const CALL_LIMIT: Duration = Duration::from_secs(15);
 
 pub(super) struct Runtime<'a> {
     pub run: &'a RunFolder,
@@ -23,47 +30,82 @@ pub(super) struct Runtime<'a> {
 impl Runtime<'_> {
     /// Makes the container; its command waits. The two files become the command's output.
     pub fn create(&self, stdout: OwnedFd, stderr: OwnedFd) -> Result<(), EngineError> {
-        let mut command = self.command("create");
+        let mut command = self.command("create", &self.run.runtime_log());
         command.arg("--bundle").arg(self.run.path()).arg("--pid-file").arg(self.run.pid());
         command.stdout(stdout).stderr(stderr);
-        self.finish(command, "creating the container")
+        self.finish(command, CREATE_LIMIT, "creating the container")
     }
 
     pub fn start(&self) -> Result<(), EngineError> {
-        self.finish(self.command("start"), "starting the container")
+        self.finish(self.command("start", &self.run.runtime_log()), CALL_LIMIT, "starting the container")
     }
 
     /// Removes the runtime's own record of the container, and its processes if any are left.
     pub fn delete(&self) -> Result<(), EngineError> {
-        let mut command = self.command("delete");
+        let mut command = self.command("delete", &self.run.runtime_log());
         command.arg("--force");
-        self.finish(command, "deleting the container")
+        self.finish(command, CALL_LIMIT, "deleting the container")
     }
 
-    fn command(&self, verb: &str) -> Command {
+    /// Runs a command beside the container's own, with everything else as it is for that one. The runtime ends
+    /// when the command runs, and its process is then in [`RunFolder::exec_pid`].
+    pub fn begin_exec(&self, args: &[String], output: OwnedFd) -> Result<Helper, EngineError> {
+        let doing = || "running a command in the container".to_owned();
+        absent_is_fine(fs::remove_file(self.run.exec_pid())).doing(doing)?;
+        let log = self.run.exec_log();
+        absent_is_fine(fs::remove_file(&log)).doing(doing)?;
+        let mut command = self.command("exec", &log);
+        command.arg("--detach").arg("--pid-file").arg(self.run.exec_pid());
+        command.stdout(output.try_clone().doing(doing)?).stderr(output);
+        command.arg(self.orders.id.as_str()).args(args);
+        Helper::spawn(&mut command).doing(doing)
+    }
+
+    /// Why [`Runtime::begin_exec`] came to nothing.
+    pub fn explain_exec(&self, status: ExitStatus) -> EngineError {
+        let doing = "running a command in the container";
+        let message = self.message(&self.run.exec_log(), status);
+        match message.contains("exec: \"") {
+            true => EngineError::Refused(Refusal::command(
+                format!("the command cannot be run in the container: {message}"),
+                "name a program that is in the image",
+            )),
+            false => EngineError::host(doing, message),
+        }
+    }
+
+    fn command(&self, verb: &str, log: &Path) -> Command {
         let mut command = Command::new(&self.orders.runtime);
         command.arg("--root").arg(&self.orders.runtime_root);
-        command.arg("--log").arg(self.run.runtime_log()).args(["--log-format", "json", verb]);
+        command.arg("--log").arg(log).args(["--log-format", "json", verb]);
         command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 
-    fn finish(&self, mut command: Command, doing: &str) -> Result<(), EngineError> {
+    fn finish(&self, mut command: Command, limit: Duration, doing: &str) -> Result<(), EngineError> {
         // A message of an earlier call must not be taken for one of this call.
-        match fs::remove_file(self.run.runtime_log()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(EngineError::host(doing, error));
-            }
-            _ => {}
-        }
+        absent_is_fine(fs::remove_file(self.run.runtime_log())).doing(|| doing.to_owned())?;
         command.arg(self.orders.id.as_str());
-        let status = command.status().doing(|| format!("{doing} with {}", self.orders.runtime.display()))?;
-        if status.success() {
-            return Ok(());
+        let status = Helper::spawn(&mut command)
+            .and_then(|helper| helper.finish(limit))
+            .doing(|| format!("{doing} with {}", self.orders.runtime.display()))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(explain(&self.message(&self.run.runtime_log(), status), doing)),
         }
-        let log = fs::read_to_string(self.run.runtime_log()).unwrap_or_default();
-        let message = last_error(&log).unwrap_or_else(|| format!("the runtime ended with {status}"));
-        Err(explain(&message, doing))
+    }
+
+    /// The runtime's own words about a failure.
+    fn message(&self, log: &Path, status: ExitStatus) -> String {
+        let log = fs::read_to_string(log).unwrap_or_default();
+        last_error(&log).unwrap_or_else(|| format!("the runtime ended with {status}"))
+    }
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
     }
 }
 

@@ -1,56 +1,59 @@
 //! The supervisor's life after the container is made: one loop that waits for output, questions, the end of
-//! the container and the deadline of a stop.
+//! the container or of a command beside it, and deadlines.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use model::Timestamp;
-use model::log::Stream;
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rustix::process::{PidfdFlags, WaitOptions, pidfd_open};
+use rustix::process::WaitOptions;
 
 use super::client::Client;
+use super::exec::{Exec, Process};
 use super::memory;
-use super::protocol::{Answer, Ask, Orders};
+use super::oom::{self, OomWatch};
+use super::output::Outputs;
+use super::protocol::{Answer, Ask, Orders, Trouble};
 use super::remove_traces;
 use super::runtime::Runtime;
+use crate::Exit;
 use crate::cgroup::Cgroup;
-use crate::error::Doing;
 use crate::folders::{DataFolder, RunFolder, write_whole};
-use crate::logfile::{Lines, LogWriter};
-use crate::{EngineError, Exit};
+use crate::logfile::LogWriter;
 
 /// Few ask at once.
 const CLIENTS_MAX: usize = 64;
-const READ_SIZE: usize = 16 << 10;
-/// How long the last output may take after the end of the container.
-const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Supervisor {
     run: RunFolder,
     orders: Orders,
-    _lock: Flock<File>,
+    lock: Flock<File>,
     listener: UnixListener,
     clients: Vec<Client>,
+    next_client: u64,
     init: Pid,
     init_fd: OwnedFd,
     is_started: bool,
     is_settled: bool,
     stop: Option<Stop>,
-    outputs: [Option<Output>; 2],
-    log: LogWriter,
+    outputs: Outputs,
+    exec: Option<Exec>,
+    /// A command that was killed and does not go.
+    stuck: Option<Process>,
+    oom: OomWatch,
 }
 
-struct Output {
-    stream: Stream,
-    pipe: File,
-    lines: Lines,
+/// A container whose command waits to be started.
+pub(super) struct Made {
+    pub init: Pid,
+    pub init_fd: OwnedFd,
+    pub outputs: [OwnedFd; 2],
+    pub oom: OomWatch,
 }
 
 struct Stop {
@@ -65,32 +68,27 @@ impl Supervisor {
         orders: Orders,
         lock: Flock<File>,
         listener: UnixListener,
-        init: Pid,
-        [stdout, stderr]: [OwnedFd; 2],
-    ) -> Result<Self, EngineError> {
-        let doing = || "watching the container".to_owned();
-        let pid = rustix::process::Pid::from_raw(init.as_raw())
-            .ok_or_else(|| EngineError::host(doing(), "it has no process id"))?;
-        let init_fd = pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
-        let output =
-            |stream, pipe: OwnedFd| Some(Output { stream, pipe: pipe.into(), lines: Lines::default() });
-        let outputs = [output(Stream::Stdout, stdout), output(Stream::Stderr, stderr)];
-        let log = LogWriter::open(&DataFolder::new(&orders.data).logs());
-        let clients = Vec::new();
-        Ok(Self {
+        made: Made,
+    ) -> Self {
+        let Made { init, init_fd, outputs, oom } = made;
+        let outputs = Outputs::new(outputs, LogWriter::open(&DataFolder::new(&orders.data).logs()));
+        Self {
             run,
             orders,
-            _lock: lock,
+            lock,
             listener,
-            clients,
+            clients: Vec::new(),
+            next_client: 0,
             init,
             init_fd,
             is_started: false,
             is_settled: false,
             stop: None,
             outputs,
-            log,
-        })
+            exec: None,
+            stuck: None,
+            oom,
+        }
     }
 
     /// Supervises until the container has ended and its traces are gone.
@@ -100,17 +98,15 @@ impl Supervisor {
                 self.settle();
             }
             let ready = self.wait_for_something();
-            for index in 0..self.outputs.len() {
-                if ready.outputs[index] {
-                    self.pump(index);
-                }
-            }
-            self.log.flush();
+            ready.outputs.iter().for_each(|index| self.outputs.pump(*index));
+            self.outputs.flush();
+            self.go_on_with_exec(&ready);
             if ready.end
                 && let Some(status) = self.reap()
             {
                 break status;
             }
+            self.end_when_out_of_memory(ready.oom);
             self.kill_when_due();
             if ready.listener {
                 self.accept();
@@ -121,52 +117,54 @@ impl Supervisor {
     }
 
     fn wait_for_something(&self) -> Ready {
-        let mut fds = vec![
-            PollFd::new(self.init_fd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
-        ];
-        let outputs: Vec<_> =
-            self.outputs.iter().enumerate().filter_map(|(i, o)| Some((i, o.as_ref()?))).collect();
-        fds.extend(outputs.iter().map(|(_, output)| PollFd::new(output.pipe.as_fd(), PollFlags::POLLIN)));
-        fds.extend(self.clients.iter().map(|client| PollFd::new(client.stream.as_fd(), PollFlags::POLLIN)));
+        let mut fds = Vec::new();
+        let mut whats = Vec::new();
+        let mut watch = |what, fd| {
+            whats.push(what);
+            fds.push(PollFd::new(fd, PollFlags::POLLIN));
+        };
+        watch(What::End, self.init_fd.as_fd());
+        watch(What::Listener, self.listener.as_fd());
+        self.outputs.pipes().for_each(|(index, pipe)| watch(What::Output(index), pipe));
+        if let Some(exec) = &self.exec {
+            watch(What::ExecEnd, exec.end());
+            exec.output().into_iter().for_each(|pipe| watch(What::ExecOutput, pipe));
+        }
+        self.oom.bell().into_iter().for_each(|bell| watch(What::Oom, bell));
+        self.clients
+            .iter()
+            .enumerate()
+            .for_each(|(index, client)| watch(What::Client(index), client.stream.as_fd()));
         // An interrupted wait shows nothing as ready, which is harmless.
         let _ = poll(&mut fds, self.patience());
 
-        let mut flags = fds.iter().map(|fd| fd.any().unwrap_or(false));
-        let mut next = || flags.next().unwrap_or(false);
-        let mut ready = Ready { end: next(), listener: next(), outputs: [false; 2], clients: Vec::new() };
-        for (index, _) in &outputs {
-            ready.outputs[*index] = next();
+        let is_ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
+        let mut ready = Ready::default();
+        for what in whats.iter().zip(is_ready).filter_map(|(what, is_ready)| is_ready.then_some(what)) {
+            match what {
+                What::End => ready.end = true,
+                What::Listener => ready.listener = true,
+                What::Output(index) => ready.outputs.push(*index),
+                What::ExecEnd => ready.exec_end = true,
+                What::ExecOutput => ready.exec_output = true,
+                What::Oom => ready.oom = true,
+                What::Client(index) => ready.clients.push(*index),
+            }
         }
-        ready.clients = flags.collect();
         ready
     }
 
+    /// Until the next deadline.
     fn patience(&self) -> PollTimeout {
-        match &self.stop {
-            Some(stop) if !stop.is_killed => {
-                let left = stop.kill_at.saturating_duration_since(Instant::now());
+        let stop = self.stop.as_ref().filter(|stop| !stop.is_killed).map(|stop| stop.kill_at);
+        let exec = self.exec.as_ref().map(|exec| exec.ends_at);
+        let look = self.oom.is_looking().then(|| Instant::now() + oom::LOOK_EVERY);
+        match [stop, exec, look].into_iter().flatten().min() {
+            Some(next) => {
+                let left = next.saturating_duration_since(Instant::now());
                 PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
             }
-            _ => PollTimeout::NONE,
-        }
-    }
-
-    /// Reads once; a stream that has ended is closed.
-    fn pump(&mut self, index: usize) {
-        let Some(output) = &mut self.outputs[index] else { return };
-        let mut buffer = [0; READ_SIZE];
-        let now = Timestamp::now();
-        match output.pipe.read(&mut buffer) {
-            Ok(0) => {
-                output.lines.finish(|line| self.log.line(now, output.stream, line));
-                self.outputs[index] = None;
-            }
-            Ok(length) => {
-                output.lines.feed(&buffer[..length], |line| self.log.line(now, output.stream, line))
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            Err(_) => self.outputs[index] = None,
+            None => PollTimeout::NONE,
         }
     }
 
@@ -185,19 +183,24 @@ impl Supervisor {
     fn accept(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.clients.len() < CLIENTS_MAX && stream.set_nonblocking(true).is_ok() {
-                self.clients.push(Client::new(stream));
+                self.clients.push(Client::new(self.next_client, stream));
+                self.next_client += 1;
             }
         }
     }
 
-    fn serve_clients(&mut self, ready: &[bool]) {
-        for index in (0..ready.len()).rev().filter(|index| ready[*index]) {
+    /// `ready` holds rising indexes, so that removing one leaves the ones before it in place.
+    fn serve_clients(&mut self, ready: &[usize]) {
+        for index in ready.iter().rev().copied() {
             let keeps = match self.clients[index].read() {
                 Some(asks) => asks.into_iter().all(|ask| self.answer(index, ask)),
                 None => false,
             };
             if !keeps {
-                self.clients.swap_remove(index);
+                let gone = self.clients.swap_remove(index);
+                if self.exec.as_ref().is_some_and(|exec| exec.client == gone.id) {
+                    self.kill_exec();
+                }
             }
         }
     }
@@ -216,6 +219,13 @@ impl Supervisor {
                 self.clients[client].waits_for_the_end = true;
                 return true;
             }
+            Ask::Exec { args, limit_ms } => {
+                let limit = Duration::from_millis(limit_ms);
+                match self.begin_exec(self.clients[client].id, &args, limit) {
+                    None => return true,
+                    Some(refused) => refused,
+                }
+            }
         };
         self.clients[client].send(&answer)
     }
@@ -233,6 +243,53 @@ impl Supervisor {
         }
     }
 
+    /// Gives an answer only when the command was not begun.
+    fn begin_exec(&mut self, client: u64, args: &[String], limit: Duration) -> Option<Answer> {
+        if !self.is_started {
+            let doing = "running a command in the container".to_owned();
+            return Some(Answer::Failed(Trouble::Host { doing, why: "it has not been started".to_owned() }));
+        }
+        if self.stuck.as_ref().is_some_and(|process| process.collect_with_group().is_some()) {
+            self.stuck = None;
+        }
+        if self.exec.is_some() || self.stuck.is_some() {
+            return Some(Answer::Busy);
+        }
+        match Exec::begin(&self.run, &self.orders, client, args, limit) {
+            Ok(exec) => {
+                self.exec = Some(exec);
+                None
+            }
+            Err(error) => Some(Answer::Failed(error.into())),
+        }
+    }
+
+    fn go_on_with_exec(&mut self, ready: &Ready) {
+        let Some(exec) = &mut self.exec else { return };
+        if ready.exec_output {
+            exec.pump();
+        }
+        let outcome = if ready.exec_end { exec.advance(&self.run, &self.orders) } else { None };
+        let client = exec.client;
+        let is_late = exec.ends_at <= Instant::now();
+        let answer = match outcome {
+            Some(answer) => answer,
+            None if is_late => Answer::TookTooLong { output_tail: self.kill_exec() },
+            None => return,
+        };
+        self.exec = None;
+        if let Some(client) = self.clients.iter_mut().find(|c| c.id == client) {
+            client.send(&answer);
+        }
+    }
+
+    /// Gives its last words.
+    fn kill_exec(&mut self) -> String {
+        let Some(mut exec) = self.exec.take() else { return String::new() };
+        self.stuck = exec.kill(&self.run, &self.orders);
+        exec.last_output()
+    }
+
     /// What can wait until the start has been answered.
     fn settle(&mut self) {
         self.is_settled = true;
@@ -240,6 +297,16 @@ impl Supervisor {
             group.enter_as_seen_by_the_service_manager();
         }
         memory::give_back_program_pages();
+    }
+
+    fn end_when_out_of_memory(&mut self, rang: bool) {
+        if rang {
+            self.oom.rang();
+        }
+        if self.oom.has_killed() {
+            // It is our child and not yet waited for, so its number is its own.
+            let _ = kill(self.init, Signal::SIGKILL);
+        }
     }
 
     /// A later stop can only bring the end nearer. A container whose command has not begun is killed at once:
@@ -270,37 +337,31 @@ impl Supervisor {
     }
 
     fn end(mut self, code: i32) {
-        let deadline = Instant::now() + LAST_OUTPUT;
-        while self.outputs.iter().any(Option::is_some) && Instant::now() < deadline {
-            let mut fds: Vec<_> = self
-                .outputs
-                .iter()
-                .flatten()
-                .map(|o| PollFd::new(o.pipe.as_fd(), PollFlags::POLLIN))
-                .collect();
-            let _ = poll(&mut fds, PollTimeout::from(50u16));
-            (0..self.outputs.len()).for_each(|index| self.pump(index));
-        }
-        self.log.flush();
-
+        self.kill_exec();
+        self.outputs.finish();
         let exit = self.exit(code);
-        if let Ok(text) = serde_json::to_vec(&exit) {
+        if super::is_held(&self.run, &self.lock)
+            && let Ok(text) = serde_json::to_vec(&exit)
+        {
             let _ = write_whole(&self.run.exit(), &text);
         }
         for client in self.clients.iter_mut().filter(|client| client.waits_for_the_end) {
             client.send(&Answer::Ended { exit: exit.clone() });
         }
-        remove_traces(&self.run, &self.orders);
+        remove_traces(&self.run, &self.orders, &self.lock);
     }
 
     fn exit(&self, code: i32) -> Exit {
-        // A worker may have been killed long ago while the whole went on: then this end is another matter.
-        let out_of_memory =
-            code != 0 && Cgroup::of(&self.orders.cgroup).is_ok_and(|cgroup| cgroup.oom_kills() > 0);
+        // Whichever process was killed: the whole container is ended for it, see [`oom`].
+        let out_of_memory = self.oom.count() > 0;
         let was_late = self.stop.as_ref().filter(|stop| stop.is_killed && stop.grace_ms > 0 && code == 137);
-        let detail = was_late.map(|stop| {
-            format!("killed, because it had not ended {} ms after the stop signal", stop.grace_ms)
-        });
+        let detail = match was_late {
+            _ if out_of_memory => Some(format!("killed: out of memory at {} MB", self.orders.memory_mb)),
+            Some(stop) => {
+                Some(format!("killed, because it had not ended {} ms after the stop signal", stop.grace_ms))
+            }
+            None => None,
+        };
         Exit { code, out_of_memory, at: Timestamp::now(), detail }
     }
 }
@@ -312,9 +373,25 @@ fn send_signal(process: Pid, signal: i32) {
     unsafe { libc::kill(process.as_raw(), signal) };
 }
 
+/// What a descriptor stands for.
+enum What {
+    End,
+    Listener,
+    Output(usize),
+    ExecEnd,
+    ExecOutput,
+    Oom,
+    Client(usize),
+}
+
+/// What there is to do.
+#[derive(Default)]
 struct Ready {
     end: bool,
     listener: bool,
-    outputs: [bool; 2],
-    clients: Vec<bool>,
+    outputs: Vec<usize>,
+    exec_end: bool,
+    exec_output: bool,
+    oom: bool,
+    clients: Vec<usize>,
 }

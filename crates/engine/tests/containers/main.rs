@@ -1,6 +1,7 @@
 //! Real containers, through the real runtime. Needs root.
 
 mod bench;
+mod exec;
 mod faults;
 mod hardening;
 mod lifecycle;

@@ -13,6 +13,7 @@ unsafe extern "C" {
     fn signal(signal: c_int, handler: usize) -> usize;
     fn gethostname(name: *mut c_char, length: usize) -> c_int;
     fn fork() -> c_int;
+    fn setsid() -> c_int;
 }
 
 fn main() {
@@ -37,6 +38,12 @@ fn main() {
         ["connect", addresses @ ..] => addresses.iter().for_each(|address| connect(address)),
         ["eat", megabytes] => eat(megabytes.parse().unwrap()),
         ["forks"] => forks(),
+        ["sleep"] => sleep_for_ever(),
+        ["crash"] => std::process::abort(),
+        ["ps"] => ps(),
+        ["hang", depth] => hang(depth.parse().unwrap()),
+        ["leave", words @ ..] => leave(words),
+        ["flood"] => flood(),
         ["cat", paths @ ..] => paths.iter().for_each(|path| cat(path)),
         ["dir", path] => dir(path),
         ["reopen"] => {
@@ -208,6 +215,52 @@ fn eat(megabytes: usize) {
         all.push(vec![number as u8 | 1; 1 << 20]);
     }
     println!("ate {}", all.iter().map(|part| usize::from(part[4096] > 0)).sum::<usize>());
+}
+
+fn sleep_for_ever() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(1000));
+    }
+}
+
+/// Every process that it sees, but itself and those that have ended and wait to be collected.
+fn ps() {
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        let is_alive = stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z"));
+        if pid != std::process::id() && is_alive {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            println!("process {}", String::from_utf8_lossy(&line).replace('\0', " ").trim_end());
+        }
+    }
+}
+
+/// Hangs, with a chain of children that hang as well, one of them in a session of its own.
+fn hang(depth: u32) -> ! {
+    println!("hanging {depth}");
+    if depth > 0 && unsafe { fork() } == 0 {
+        if depth == 2 {
+            unsafe { setsid() };
+        }
+        hang(depth - 1);
+    }
+    sleep_for_ever()
+}
+
+/// Ends at once and leaves a process behind that runs these words.
+fn leave(words: &[&str]) {
+    std::process::Command::new("/probe").args(words).spawn().unwrap();
+    println!("left");
+}
+
+fn flood() -> ! {
+    let text = [b'x'; 1000];
+    let mut out = std::io::stdout().lock();
+    loop {
+        let _ = out.write_all(&text);
+        let _ = out.write_all(b"\n");
+    }
 }
 
 fn forks() {
