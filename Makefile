@@ -44,11 +44,12 @@ e2e:
 	cargo rustc --locked -p hello $(STATIC) -- -C target-feature=+crt-static
 	cargo test --locked -p darsena
 
-# The long tests; SOAK_KILLS sets how often the control plane is killed.
+# The long tests, one after the other, so that each has the machine for itself. SOAK_ROUNDS sets how often each
+# does what it does, instead of its own number.
 soak:
 	scripts/prerequisites build run test
 	cargo rustc --locked -p hello $(STATIC) -- -C target-feature=+crt-static
-	cargo test --locked -p darsena --test e2e -- --ignored --nocapture
+	cargo test --locked -p darsena --test e2e -- --ignored --nocapture --test-threads=1
 
 bench: build hello
 	@scripts/prerequisites run

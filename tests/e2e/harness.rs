@@ -35,6 +35,8 @@ pub struct Setting {
     pub authority: Option<PathBuf>,
     /// Level of the log, `debug` when it is empty.
     pub log: String,
+    /// Folder of points at which the test holds a process; see the crate `failpoint`.
+    pub failpoints: Option<PathBuf>,
 }
 
 /// Whether the test can run here; says so when it cannot.
@@ -94,6 +96,9 @@ impl Installation {
         }
         if let Some(authority) = &self.setting.authority {
             command.env("SSL_CERT_FILE", authority);
+        }
+        if let Some(folder) = &self.setting.failpoints {
+            command.env(failpoint::VARIABLE, folder);
         }
         let level = if self.setting.log.is_empty() { "debug" } else { &self.setting.log };
         let child =
@@ -161,7 +166,14 @@ impl Installation {
     /// Runs a command with this on its standard input.
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
         use std::io::Write;
-        let mut child = Command::new(DARSENA)
+        let mut child = self.spawn(arguments);
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// Starts a command and does not wait for it.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        Command::new(DARSENA)
             .args(arguments)
             .env_clear()
             .env("HOME", self.data())
@@ -171,9 +183,7 @@ impl Installation {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
+            .unwrap()
     }
 
     /// Sends a request with a host through the ingress. Gives status and body.

@@ -5,12 +5,16 @@
 
 mod bad_input;
 mod canary;
+mod census;
 mod disk_full;
 mod failing;
 mod harness;
+mod kill_matrix;
 mod leftovers;
+mod load;
 mod local_image;
 mod private_images;
+mod report;
 mod restart;
 mod soak;
 mod sources;

@@ -1,46 +1,26 @@
-//! The long ones, run by `make soak`: the control plane killed at many moments of a deployment, under traffic.
+//! The control plane killed again and again: at moments that nobody chose, and with many applications.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::{eventually, request, rows};
-use crate::sources::running_shop;
+use crate::census;
+use crate::harness::{Installation, can_run, eventually, rows};
+use crate::load::Load;
+use crate::report::{rounds, say};
+use crate::sources::{Registry, running_shop};
 
-/// How often the control plane is killed; `SOAK_KILLS` sets another number.
-const KILLS: u64 = 100;
 /// A deployment of the sample takes less than this, so kills spread over all of its steps.
-const DEPLOYMENT: Duration = Duration::from_millis(250);
+const DEPLOYMENT: Duration = Duration::from_millis(400);
+/// Requests a second over all applications.
+const RATE: u32 = 200;
 
-/// Kills `serve` at a moment of a deployment that moves on a little each time, starts it again and looks: the
-/// deployment came to an end, one container runs, and no request failed meanwhile.
+/// Beside the kills at named points: kills at moments that move on a little each time.
 #[test]
 #[ignore = "long; run by `make soak`"]
 fn killed_at_every_moment_of_a_deployment() {
     let Some((_registry, _, mut darsena)) = running_shop() else { return };
-    let kills = std::env::var("SOAK_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
-
-    let stop = Arc::new(AtomicBool::new(false));
-    let (asked, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let client = {
-        let (stop, asked, failed, http) =
-            (Arc::clone(&stop), Arc::clone(&asked), Arc::clone(&failed), darsena.http);
-        thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                let number = asked.fetch_add(1, Ordering::Relaxed);
-                let path = format!("/{number}");
-                match request(http, "shop.localhost", &path) {
-                    Ok((200, _, body)) if body.trim() == path => {}
-                    _ => {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-                thread::sleep(Duration::from_millis(2));
-            }
-        })
-    };
-
+    let kills = rounds(100);
+    let load = Load::start(darsena.http, &["shop"], RATE);
     let mut slowest = Duration::ZERO;
     for kill in 0..kills {
         darsena.run_ok(&["deploy", "shop", "--no-wait"]);
@@ -57,17 +37,53 @@ fn killed_at_every_moment_of_a_deployment() {
         let (status, _, _) = darsena.request("shop.localhost", "/");
         assert_eq!(status, 200, "after kill {kill}");
     }
-    stop.store(true, Ordering::Relaxed);
-    client.join().unwrap();
-    let (asked, failed) = (asked.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
-    report(&format!(
-        "{kills} kills, {asked} requests, {failed} failed, slowest recovery {} ms",
-        slowest.as_millis()
-    ));
-    assert_eq!(failed, 0, "of {asked} requests");
+    let report = load.stop();
+    say(&format!("{kills} kills at any moment, slowest recovery {} ms; {report}", slowest.as_millis()));
+    report.assert_flawless();
+    let left = census::wait_for(&darsena, 1);
+    assert!(left.is_empty(), "{}", left.join("\n"));
 }
 
-#[expect(clippy::print_stderr, reason = "the figure is what the run is for")]
-fn report(figure: &str) {
-    eprintln!("{figure}");
+#[test]
+fn applications_do_not_notice_that_the_control_plane_is_killed() {
+    kill_with_applications(5, 4);
+}
+
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn ten_applications_do_not_notice_a_hundred_kills() {
+    kill_with_applications(rounds(100), 10);
+}
+
+fn kill_with_applications(kills: usize, count: usize) {
+    if !can_run() {
+        return;
+    }
+    let registry = Registry::start();
+    let image = registry.push_hello("demo/hello:1", &[]);
+    let mut darsena = Installation::start(&[registry.address()]);
+    let names: Vec<_> = (0..count).map(|number| format!("shop-{number}")).collect();
+    for name in &names {
+        darsena.run_ok(&["deploy", name, "--image", &image]);
+    }
+    let pids = darsena.container_pids();
+    assert_eq!(pids.len(), count);
+
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let load = Load::start(darsena.http, &names, RATE);
+    for kill in 0..kills {
+        darsena.kill_serve();
+        darsena.serve();
+        assert_eq!(darsena.container_pids(), pids, "after kill {kill} the same processes run");
+    }
+    for name in &names {
+        assert_eq!(load.releases(name).len(), 1, "{name} answered, and by its one release");
+    }
+    let report = load.stop();
+    say(&format!("{kills} kills with {count} applications, all processes the same; {report}"));
+    report.assert_flawless();
+    assert_eq!(report.sent_again, 0, "no kept connection was closed: {report}");
+    let left = census::wait_for(&darsena, count);
+    assert_eq!(darsena.container_pids(), pids, "nor were they started again later");
+    assert!(left.is_empty(), "{}", left.join("\n"));
 }

@@ -51,15 +51,7 @@ impl Registry {
 
     /// The sample application and a file of so many bytes that do not compress.
     pub fn push_large(&self, name: &str, bytes: usize) -> String {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let noise = std::iter::repeat_with(|| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        });
-        let noise: Vec<u8> = noise.take(bytes / 8).flatten().collect();
-        let layer = Layer::plain(Tar::new().file("noise", noise, 0o644));
+        let layer = Layer::plain(Tar::new().file("noise", noise(0, bytes), 0o644));
         self.push(&Image::new().layer(hello_layer()).layer(layer).entrypoint(&["/hello"]).build(), name)
     }
 
@@ -110,6 +102,26 @@ impl Registry {
         image.push_blocking(&self.address, repository, tag).unwrap();
         format!("{}/{name}", self.address)
     }
+}
+
+/// The sample application beside a layer of noise that is no other image's, so that deploying it pulls a layer.
+/// `number` makes it different.
+pub fn hello_with_noise(number: u64, bytes: usize) -> Built {
+    let layer = Layer::plain(Tar::new().file("noise", noise(number, bytes), 0o644));
+    let image = Image::new().layer(hello_layer()).layer(layer).entrypoint(&["/hello"]);
+    image.user("65534:65534").expose(8080).build()
+}
+
+/// Bytes that do not compress.
+fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ seed.wrapping_mul(0xd129_42f8_5b1c_a3e7);
+    let noise = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    noise.take(bytes / 8).flatten().collect()
 }
 
 /// The sample application as a tar in the OCI layout.
