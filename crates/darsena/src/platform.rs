@@ -145,10 +145,12 @@ impl wanted::Platform for Glue {
     }
 
     fn condition(&self, app: AppId) -> Option<wanted::Condition> {
-        let deploy::Condition { phase, restarts, last_end, last_end_at } = self.0.condition(app)?;
+        let condition = deploy::Condition::of_all(&self.0.conditions(app))?;
+        let deploy::Condition { phase, restarts, last_end, last_end_at } = condition;
         let (state, next_start_at) = match phase {
             deploy::Running::Starting => ("starting", None),
             deploy::Running::Running => ("running", None),
+            deploy::Running::NotReady => ("not_ready", None),
             deploy::Running::BackingOff { until } => ("backing_off", Some(until)),
         };
         Some(wanted::Condition { state, restarts, last_end, last_end_at, next_start_at })

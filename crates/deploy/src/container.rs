@@ -2,20 +2,21 @@
 
 use engine::{ContainerSpec, Engine, LogQuery};
 use model::image::RootFs;
-use model::{AppName, ContainerId, DeploymentId, Release};
+use model::{AppName, ContainerId, Release};
 
 use crate::{explain, plan};
 
 /// SIGTERM, which a container gets unless its image names another signal.
 const DEFAULT_STOP_SIGNAL: i32 = 15;
 
-/// The container of a deployment's release.
-pub fn spec(deployment: DeploymentId, app: &AppName, release: &Release, rootfs: RootFs) -> ContainerSpec {
+/// The container of an instance of a release.
+pub fn spec(id: ContainerId, app: &AppName, release: &Release, rootfs: RootFs) -> ContainerSpec {
     let mut env = plan::container_env(&release.config.env, &release.env);
     env.push(("DARSENA_APP".to_owned(), app.to_string()));
     env.push(("DARSENA_RELEASE".to_owned(), release.id.to_string()));
+    env.push(("DARSENA_INSTANCE".to_owned(), people_count(&id).to_string()));
     ContainerSpec {
-        id: ContainerId::of(deployment, 0),
+        id,
         company: release.company,
         app: release.app,
         hostname: app.to_string(),
@@ -28,6 +29,11 @@ pub fn spec(deployment: DeploymentId, app: &AppName, release: &Release, rootfs: 
         limits: release.limits,
         port: release.port,
     }
+}
+
+/// The number of an instance as people see it, from 1.
+pub fn people_count(id: &ContainerId) -> u16 {
+    id.instance().saturating_add(1)
 }
 
 /// The last lines of a container, for a failure. A log that cannot be read is no reason to lose the cause.

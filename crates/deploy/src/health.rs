@@ -4,19 +4,22 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine::{Exit, Status};
+use futures_util::future::try_join_all;
 use ingress::ThroughFailure;
 use model::deployment::Event;
-use model::{ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Probe, ProbeKind, Release};
+use model::{ContainerId, Deployment, Failure, FailureCode, Phase, Probe, ProbeKind, Release};
 
 use tokio::time::Instant;
 
 use crate::container;
 use crate::explain::{self, Silent};
 use crate::platform::Platform;
-use crate::steps::StepResult;
+use crate::routes::Exposure;
+use crate::steps::{StepResult, instances};
 
-/// First pause between two probes; each one doubles it up to the probe's period.
+/// First pause between two probes; each one doubles it up to the longest.
 const FIRST_PROBE_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PROBE_PAUSE: Duration = Duration::from_millis(250);
 /// How often one looks where a silent container listens, and how often in a row it must be on loopback alone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOPBACK_SEEN: u32 = 10;
@@ -27,29 +30,32 @@ const PASS_AGAIN: Duration = Duration::from_millis(100);
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 impl Platform {
-    /// Probes until the container is healthy, then lets one request through the ingress to it.
+    /// Probes until every container is healthy and has answered a request through the ingress.
     pub(crate) async fn await_health(&self, deployment: &Deployment) -> StepResult {
         let release = self.release(deployment, Phase::Health).await?;
-        let address = self.still_there(deployment, &release).await?;
-        self.until_healthy(deployment.id, &release, address).await?;
-        failpoint::reach("S13");
-        let status = self.pass_one_request(deployment, &release, address).await?;
-        self.note(deployment, &format!("Healthy; it answered a request through the ingress with {status}"))
-            .await;
+        let asking = instances(deployment.id, &release).map(|id| self.await_instance(id, &release));
+        let statuses = try_join_all(asking).await?;
+        self.note(deployment, &healthy_words(&statuses)).await;
         Ok(Event::Healthy)
     }
 
+    /// Waits for one container. Gives the status of its first answer through the ingress.
+    async fn await_instance(&self, id: ContainerId, release: &Release) -> Result<u16, Failure> {
+        let address = self.still_there(&id, release).await?;
+        self.until_healthy(&id, release, address).await?;
+        failpoint::reach("S13");
+        self.pass_one_request(&id, release, address).await
+    }
+
     /// The container's address; after a restart of the machine it is made and started again first.
-    async fn still_there(&self, deployment: &Deployment, release: &Release) -> Result<SocketAddr, Failure> {
-        match self.engine().status(&ContainerId::of(deployment.id, 0)).await {
+    async fn still_there(&self, id: &ContainerId, release: &Release) -> Result<SocketAddr, Failure> {
+        match self.engine().status(id).await {
             Ok(Status::Running { address }) => Ok(address),
             Ok(Status::Absent | Status::Created) => {
-                self.make_container(deployment.id, release).await?;
-                self.start_container(deployment.id, release).await
+                self.make_container(id.clone(), release).await?;
+                self.start_container(id, release).await
             }
-            Ok(Status::Exited(exit)) => {
-                Err(self.ended(Phase::Health, &ContainerId::of(deployment.id, 0), release, &exit).await)
-            }
+            Ok(Status::Exited(exit)) => Err(self.ended(Phase::Health, id, release, &exit).await),
             Err(error) => Err(explain::internal(Phase::Health, "Looking at the container", &error)),
         }
     }
@@ -57,32 +63,31 @@ impl Platform {
     /// Waits for a healthy answer, the end of the container, or the deadline, whichever comes first.
     pub(crate) async fn until_healthy(
         &self,
-        deployment: DeploymentId,
+        id: &ContainerId,
         release: &Release,
         address: SocketAddr,
     ) -> Result<(), Failure> {
-        let id = ContainerId::of(deployment, 0);
         let probe = &release.probe;
         let deadline = Duration::from_millis(probe.deadline_ms);
         let started = Instant::now();
         let mut last_attempt = "no attempt was made".to_owned();
         tokio::select! {
-            () = self.probe_until_healthy(address, probe, &mut last_attempt) => return Ok(()),
-            exit = self.engine().wait(&id) => match exit {
-                Ok(exit) => return Err(self.ended(Phase::Health, &id, release, &exit).await),
+            () = self.probe_until_healthy(id, address, probe, &mut last_attempt) => return Ok(()),
+            exit = self.engine().wait(id) => match exit {
+                Ok(exit) => return Err(self.ended(Phase::Health, id, release, &exit).await),
                 Err(error) => return Err(explain::internal(Phase::Health, "Watching the container", &error)),
             },
-            () = self.stays_on_loopback(&id, release.port) => {}
+            () = self.stays_on_loopback(id, release.port) => {}
             () = tokio::time::sleep(deadline) => {}
         }
-        let listening = self.engine().listening(&id).await.unwrap_or_default();
+        let listening = self.engine().listening(id).await.unwrap_or_default();
         Err(explain::never_answered(Silent {
             app: &self.app_name(release).await,
             port: release.port,
             listening: &listening,
             last_attempt: &last_attempt,
             waited_seconds: started.elapsed().as_secs(),
-            log_tail: container::log_tail(self.engine(), &id).await,
+            log_tail: container::log_tail(self.engine(), id).await,
         }))
     }
 
@@ -99,18 +104,37 @@ impl Platform {
         }
     }
 
-    async fn probe_until_healthy(&self, address: SocketAddr, probe: &Probe, last_attempt: &mut String) {
+    async fn probe_until_healthy(
+        &self,
+        id: &ContainerId,
+        address: SocketAddr,
+        probe: &Probe,
+        last_attempt: &mut String,
+    ) {
         tokio::time::sleep(Duration::from_millis(probe.initial_delay_ms)).await;
-        let longest = Duration::from_millis(probe.period_ms);
         let mut pause = FIRST_PROBE_PAUSE;
+        let mut successes = 0;
         loop {
-            match ingress::probe_once(address, probe).await {
-                Ok(()) => return,
-                Err(failure) => *last_attempt = failure.to_string(),
+            match self.probe(id, address, probe).await {
+                Ok(()) => successes += 1,
+                Err(words) => (successes, *last_attempt) = (0, words),
+            }
+            if successes >= probe.successes {
+                return;
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(longest);
+            pause = (pause * 2).min(LONGEST_PROBE_PAUSE);
         }
+    }
+
+    /// One attempt. What was wrong is told in words.
+    pub(crate) async fn probe(
+        &self,
+        _id: &ContainerId,
+        address: SocketAddr,
+        probe: &Probe,
+    ) -> Result<(), String> {
+        ingress::probe_once(address, probe).await.map_err(|failure| failure.to_string())
     }
 
     /// "Deployed" is only said of what has answered through the ingress; before the switch a secret token is
@@ -118,22 +142,21 @@ impl Platform {
     /// application may drop its first connections, so it is tried for some seconds.
     async fn pass_one_request(
         &self,
-        deployment: &Deployment,
+        id: &ContainerId,
         release: &Release,
         address: SocketAddr,
     ) -> Result<u16, Failure> {
-        let id = ContainerId::of(deployment.id, 0);
         let candidate = Candidate { platform: self.clone(), token: self.candidate_token() };
         let ends = Instant::now() + PASS_LIMIT;
         let mut why;
         loop {
-            match self.ask_candidate(&candidate.token, deployment.id, release, address).await {
+            match self.ask_candidate(&candidate.token, id, release, address).await {
                 Asked::Answered(status) => return Ok(status),
-                Asked::Ended(exit) => return Err(self.ended(Phase::Health, &id, release, &exit).await),
+                Asked::Ended(exit) => return Err(self.ended(Phase::Health, id, release, &exit).await),
                 Asked::Not(words) => why = words,
             }
             if Instant::now() > ends {
-                return Err(self.not_through(&id, release, &why).await);
+                return Err(self.not_through(id, release, &why).await);
             }
             tokio::time::sleep(PASS_AGAIN).await;
         }
@@ -142,12 +165,14 @@ impl Platform {
     async fn ask_candidate(
         &self,
         token: &str,
-        deployment: DeploymentId,
+        id: &ContainerId,
         release: &Release,
         address: SocketAddr,
     ) -> Asked {
-        let id = ContainerId::of(deployment, 0);
-        if let Err(error) = self.routes().add_candidate(token, deployment, address).await {
+        let web = self.store().company(release.company).web_process(release.app).await;
+        // A fault of the database is no reason to fail a container that may well answer in the usual way.
+        let protocol = web.map(|process| Exposure::of(&process).protocol).unwrap_or_default();
+        if let Err(error) = self.routes().add_candidate(token, id, address, protocol).await {
             return Asked::Not(ThroughFailure::NoIngress(error.to_string()));
         }
         let path = match &release.probe.kind {
@@ -160,7 +185,7 @@ impl Platform {
                 Ok(status) => Asked::Answered(status),
                 Err(why) => Asked::Not(why),
             },
-            Ok(exit) = self.engine().wait(&id) => Asked::Ended(exit),
+            Ok(exit) = self.engine().wait(id) => Asked::Ended(exit),
         }
     }
 
@@ -178,6 +203,17 @@ impl Platform {
             hint: Some("Check that this port speaks HTTP; another one may be the web port.".to_owned()),
             exit_code: None,
             log_tail: container::log_tail(self.engine(), id).await,
+        }
+    }
+}
+
+/// `Healthy; it answered a request through the ingress with 200`.
+fn healthy_words(statuses: &[u16]) -> String {
+    match statuses {
+        [status] => format!("Healthy; it answered a request through the ingress with {status}"),
+        statuses => {
+            let words: Vec<_> = statuses.iter().map(u16::to_string).collect();
+            format!("Healthy; each answered a request through the ingress: {}", words.join(", "))
         }
     }
 }

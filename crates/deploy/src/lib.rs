@@ -5,10 +5,12 @@
 //! - `steps` does the work of a state and turns the result into an event;
 //! - `health` decides whether a new container is ready;
 //! - `login` chooses the credential of a pull, and learns from its outcome;
-//! - `keeper` keeps the container of the serving release running;
+//! - `keeper` and `upkeep` keep the containers of serving releases running;
 //! - `recover` picks up after a restart;
 //! - `plan` and `explain` are the pure parts: what a release is made of, and words for what went wrong.
 
+mod back_off;
+mod condition;
 mod container;
 mod driver;
 mod error;
@@ -24,9 +26,10 @@ mod recover;
 mod retire;
 mod routes;
 mod steps;
+mod upkeep;
 mod watch;
 
+pub use condition::{Condition, Running};
 pub use error::DeployError;
-pub use keeper::{Condition, Running};
 pub use login::{LoginCheck, LoginError};
 pub use platform::{Parts, Platform, Request, RuntimeLine, Settings};

@@ -1,5 +1,7 @@
 //! What a release is made of: pure decisions about port, variables, command and probe.
 
+use serde_json::Value;
+
 use model::image::ImageConfig;
 use model::{Command, EnvVar, Limits, Probe, ProbeKind, Process, ResourceType};
 
@@ -62,26 +64,73 @@ pub fn limits(process: &Process) -> Limits {
     ResourceType::find(&process.size.to_string()).unwrap_or(ResourceType::DEFAULT).limits
 }
 
-/// How to find out that the new container is ready, from the readiness probe as it was sent.
-pub fn probe(process: &Process) -> Probe {
-    let Some(sent) = process.readiness_probe.as_deref().and_then(|text| serde_json::from_str(text).ok())
-    else {
-        return Probe::DEFAULT;
-    };
-    read_probe(&sent)
+/// How many containers serve side by side: the number that was given, of a range the lower end, and at least one.
+pub fn instances(process: &Process) -> u16 {
+    let Some(sent) = parsed(process.scaling.as_deref()) else { return 1 };
+    let count = ["/config/instanceCount", "/config/minInstanceCount"]
+        .iter()
+        .find_map(|path| sent.pointer(path)?.as_u64())
+        .unwrap_or(1);
+    u16::try_from(count).unwrap_or(1).clamp(1, MOST_INSTANCES)
 }
+
+/// How to find out that a container is ready, from the readiness probe as it was sent.
+pub fn readiness(process: &Process) -> Probe {
+    parsed(process.readiness_probe.as_deref()).map_or(Probe::DEFAULT, |sent| read_probe(&sent))
+}
+
+/// How to find out that a container that runs has to be started again, if a person wants that.
+pub fn liveness(process: &Process) -> Option<Probe> {
+    parsed(process.liveness_probe.as_deref()).map(|sent| read_probe(&sent))
+}
+
+/// Settings that are kept as JSON text; it was checked before it was stored.
+fn parsed(text: Option<&str>) -> Option<Value> {
+    text.and_then(|text| serde_json::from_str(text).ok())
+}
+
+/// What API v3 allows.
+const MOST_INSTANCES: u16 = 50;
 
 /// Longest time that a probe may wait, in milliseconds: an application's queue must not stand still for ever.
 const LONGEST_WAIT_MS: u64 = 3_600_000;
 
-fn read_probe(sent: &serde_json::Value) -> Probe {
-    let seconds = |name: &str| sent.get(name).and_then(serde_json::Value::as_u64);
+fn read_probe(sent: &Value) -> Probe {
+    let whole = |name: &str| sent.get(name).and_then(Value::as_u64);
     let mut probe = Probe::DEFAULT;
     if let Some(http) = sent.get("httpGet").filter(|http| http.is_object()) {
-        let text = |name: &str| http.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
-        let path = text("path").filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned());
-        probe.kind = ProbeKind::Http { path, host: text("host"), headers: Vec::new(), status: None };
+        probe.kind = read_http(http);
+        probe.port = small(http, "port");
+    } else if let Some(tcp) = sent.get("tcpSocket").filter(|tcp| tcp.is_object()) {
+        probe.port = small(tcp, "port");
+    } else if let Some(words) = sent.pointer("/exec/command").and_then(Value::as_array) {
+        let command = words.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        probe.kind = ProbeKind::Exec { command };
     }
+    let count =
+        |name: &str, default: u32| whole(name).and_then(|n| u32::try_from(n).ok()).unwrap_or(default).max(1);
+    probe.failures = count("failureThreshold", probe.failures);
+    probe.successes = count("successThreshold", probe.successes);
+    read_times(&mut probe, whole);
+    probe
+}
+
+fn read_http(http: &Value) -> ProbeKind {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let headers = http.get("httpHeaders").and_then(Value::as_array).into_iter().flatten();
+    ProbeKind::Http {
+        path: text(http, "path").filter(|path| path.starts_with('/')).unwrap_or_else(|| "/".to_owned()),
+        host: text(http, "host"),
+        headers: headers.filter_map(|header| Some((text(header, "name")?, text(header, "value")?))).collect(),
+        status: small(http, "expectedStatus"),
+    }
+}
+
+fn small(sent: &Value, name: &str) -> Option<u16> {
+    sent.get(name).and_then(Value::as_u64).and_then(|number| u16::try_from(number).ok())
+}
+
+fn read_times(probe: &mut Probe, seconds: impl Fn(&str) -> Option<u64>) {
     if let Some(delay) = seconds("initialDelaySeconds") {
         probe.initial_delay_ms = delay.saturating_mul(1000).min(LONGEST_WAIT_MS);
         probe.deadline_ms = Probe::DEFAULT.deadline_ms + probe.initial_delay_ms;
@@ -89,11 +138,11 @@ fn read_probe(sent: &serde_json::Value) -> Probe {
     if let Some(timeout) = seconds("timeoutSeconds") {
         probe.timeout_ms = timeout.saturating_mul(1000).min(LONGEST_WAIT_MS);
     }
-    if let (Some(period), Some(failures)) = (seconds("periodSeconds"), seconds("failureThreshold")) {
-        let patience = period.saturating_mul(failures).saturating_mul(1000).min(LONGEST_WAIT_MS);
+    if let Some(period) = seconds("periodSeconds") {
+        probe.period_ms = period.saturating_mul(1000).clamp(1000, LONGEST_WAIT_MS);
+        let patience = probe.period_ms.saturating_mul(u64::from(probe.failures)).min(LONGEST_WAIT_MS);
         probe.deadline_ms = probe.deadline_ms.max(probe.initial_delay_ms + patience);
     }
-    probe
 }
 
 #[cfg(test)]
@@ -184,10 +233,42 @@ mod tests {
     }
 
     #[test]
+    fn instances_are_the_given_number_or_the_lower_end_of_a_range() {
+        let of = |scaling: &str| instances(&Process { scaling: Some(scaling.into()), ..process() });
+        assert_eq!(instances(&process()), 1);
+        assert_eq!(of(r#"{"type":"manual","config":{"instanceCount":3}}"#), 3);
+        assert_eq!(of(r#"{"type":"manual","config":{"instanceCount":0}}"#), 1);
+        assert_eq!(of(r#"{"type":"manual","config":{"instanceCount":70000}}"#), 1);
+        assert_eq!(of(r#"{"type":"horizontal","config":{"minInstanceCount":2,"maxInstanceCount":9}}"#), 2);
+    }
+
+    #[test]
+    fn a_probe_has_a_kind_and_counts() {
+        let read = |sent: &str| {
+            liveness(&Process { liveness_probe: Some(sent.into()), ..process() }).expect("a probe")
+        };
+        assert_eq!(liveness(&process()), None);
+        let http = read(
+            r#"{"httpGet":{"path":"/up","host":"a","port":9000,"expectedStatus":204,
+                "httpHeaders":[{"name":"x","value":"y"}]},"periodSeconds":2,"failureThreshold":5}"#,
+        );
+        let headers = vec![("x".into(), "y".into())];
+        let kind = ProbeKind::Http { path: "/up".into(), host: Some("a".into()), headers, status: Some(204) };
+        assert_eq!((http.kind, http.port), (kind, Some(9000)));
+        assert_eq!((http.period_ms, http.failures, http.successes), (2_000, 5, 1));
+
+        let tcp = read(r#"{"tcpSocket":{"port":5432},"successThreshold":2}"#);
+        assert_eq!((tcp.kind, tcp.port, tcp.successes), (ProbeKind::Tcp, Some(5432), 2));
+        let exec = read(r#"{"exec":{"command":["check","now"]},"failureThreshold":0}"#);
+        assert_eq!(exec.kind, ProbeKind::Exec { command: vec!["check".into(), "now".into()] });
+        assert_eq!((exec.failures, exec.period_ms), (1, Probe::DEFAULT.period_ms));
+    }
+
+    #[test]
     fn a_readiness_probe_is_read_as_it_was_sent() {
-        assert_eq!(probe(&process()), Probe::DEFAULT);
+        assert_eq!(readiness(&process()), Probe::DEFAULT);
         let sent = r#"{"httpGet":{"path":"/up"},"initialDelaySeconds":5,"timeoutSeconds":2}"#;
-        let read = probe(&Process { readiness_probe: Some(sent.into()), ..process() });
+        let read = readiness(&Process { readiness_probe: Some(sent.into()), ..process() });
         assert_eq!(
             read.kind,
             ProbeKind::Http { path: "/up".into(), host: None, headers: Vec::new(), status: None }
@@ -196,7 +277,7 @@ mod tests {
 
         let endless =
             format!(r#"{{"initialDelaySeconds":{0},"periodSeconds":{0},"failureThreshold":{0}}}"#, u64::MAX);
-        let bounded = probe(&Process { readiness_probe: Some(endless), ..process() });
+        let bounded = readiness(&Process { readiness_probe: Some(endless), ..process() });
         assert_eq!(bounded.deadline_ms, 2 * LONGEST_WAIT_MS);
     }
 }

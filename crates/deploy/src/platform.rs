@@ -10,16 +10,16 @@ use image::{ImageStore, LayerProgress, Progress, Resolved};
 use model::deployment::{Event, Refused, State};
 use model::image::Reference;
 use model::log::LogLine;
-use model::{
-    App, AppId, AppName, CompanyId, ContainerId, CredentialId, Deployment, DeploymentId, Timestamp, Trigger,
-};
+use model::{App, AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, Timestamp, Trigger};
 use store::{RequestKey, Store, StoreError};
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinHandle;
 
+use crate::condition::Condition;
+use crate::container;
 use crate::driver::Drivers;
 use crate::error::DeployError;
-use crate::keeper::{Condition, Keepers};
+use crate::keeper::Keepers;
 use crate::routes::Routes;
 
 /// The deployment side of an installation. Cheap to clone.
@@ -94,6 +94,8 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub struct RuntimeLine {
     pub deployment: DeploymentId,
+    /// Number of the instance, from 1.
+    pub instance: u16,
     pub line: LogLine,
 }
 
@@ -228,11 +230,12 @@ impl Platform {
         let _turn = self.turn(app).await;
         let record = self.set_suspended(company, app, true).await?;
         self.keep(&record, None).await;
-        if let Err(error) = self.inner.routes.suspend(&record.name).await {
+        let exposure = self.exposure(&record).await.map_err(from_store)?;
+        if let Err(error) = self.inner.routes.suspend(&record.name, exposure).await {
             tracing::error!(app = %record.name, %error, "the ingress does not know that it is suspended");
         }
         if let Some(serving) = record.serving {
-            self.retire_container(serving).await;
+            self.retire(serving).await;
         }
         Ok(())
     }
@@ -240,9 +243,16 @@ impl Platform {
     /// Starts a suspended application again, in the background. Doing it twice is fine.
     pub async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), DeployError> {
         let _turn = self.turn(app).await;
+        if !self.app(company, app).await?.is_suspended {
+            return Ok(());
+        }
         let record = self.set_suspended(company, app, false).await?;
         match record.serving {
-            Some(serving) => self.keep(&record, Some(serving)).await,
+            Some(serving) => {
+                let exposure = self.exposure(&record).await.map_err(from_store)?;
+                self.route_until_known(&record.name, serving, exposure, &[]).await;
+                self.keep(&record, Some(serving)).await;
+            }
             None => self.forget_route(&record).await,
         }
         Ok(())
@@ -257,7 +267,7 @@ impl Platform {
         self.keep(&record, None).await;
         self.forget_route(&record).await;
         if let Some(serving) = record.serving {
-            self.retire_container(serving).await;
+            self.retire(serving).await;
         }
         drop(turn);
         self.turn_table().remove(&app);
@@ -277,7 +287,15 @@ impl Platform {
         Ok(self.resolve_image(company, credential, reference).await?)
     }
 
-    /// What the container of the release that serves printed, oldest first.
+    /// Shows an application to the world as its settings say now.
+    pub async fn exposure_changed(&self, company: CompanyId, app: AppId) -> Result<(), DeployError> {
+        let _turn = self.turn(app).await;
+        let record = self.app(company, app).await?;
+        let exposure = self.exposure(&record).await.map_err(from_store)?;
+        Ok(self.inner.routes.expose(&record.name, exposure).await?)
+    }
+
+    /// What the containers of the release that serves printed, oldest first.
     pub async fn runtime_logs(
         &self,
         company: CompanyId,
@@ -285,8 +303,16 @@ impl Platform {
         query: &LogQuery,
     ) -> Result<Vec<RuntimeLine>, DeployError> {
         let Some(deployment) = self.app(company, app).await?.serving else { return Ok(Vec::new()) };
-        let lines = self.inner.engine.logs(&ContainerId::of(deployment, 0), query).await?;
-        Ok(lines.into_iter().map(|line| RuntimeLine { deployment, line }).collect())
+        let mut lines = Vec::new();
+        for id in self.containers_of(deployment).await {
+            let instance = container::people_count(&id);
+            let printed = self.inner.engine.logs(&id, query).await?;
+            lines.extend(printed.into_iter().map(|line| RuntimeLine { deployment, instance, line }));
+        }
+        // Stable, so that lines of one moment stay in their container's order.
+        lines.sort_by_key(|line| line.line.at);
+        lines.drain(..lines.len().saturating_sub(query.limit));
+        Ok(lines)
     }
 
     /// The layers of a deployment that pulls now, bottom layer first.
@@ -294,9 +320,9 @@ impl Platform {
         self.progress_table().get(&deployment).map(Progress::snapshot)
     }
 
-    /// How the container of the release that serves is; `None` when none is looked after.
-    pub fn condition(&self, app: AppId) -> Option<Condition> {
-        self.inner.keepers.condition(app)
+    /// How each container of the release that serves is, first instance first; none when none is looked after.
+    pub fn conditions(&self, app: AppId) -> Vec<Condition> {
+        self.inner.keepers.conditions_of(app)
     }
 
     /// Where an application is reached.

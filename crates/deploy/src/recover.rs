@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use engine::Status;
 use model::deployment::State;
-use model::{ContainerId, Deployment};
+use model::{Deployment, DeploymentId};
 use store::StoreError;
 
 use crate::platform::Platform;
@@ -24,28 +23,24 @@ impl Platform {
         tracing::info!(serving = serving.len(), under_way = unfinished.len(), "picking up");
 
         let mut adopted = Vec::new();
-        let mut wanted: BTreeSet<ContainerId> = unfinished.iter().flat_map(containers_of).collect();
-        for (app, deployment, _) in &serving {
-            let container = ContainerId::of(deployment.id, 0);
-            let address = match self.engine().status(&container).await {
-                Ok(Status::Running { address }) => Some(address),
-                _ => None,
-            };
+        let mut wanted: BTreeSet<DeploymentId> = unfinished.iter().flat_map(needed_by).collect();
+        for (app, deployment, release) in &serving {
             adopted.push(Adopted {
                 name: app.name.clone(),
                 deployment: deployment.id,
                 is_suspended: app.is_suspended,
-                address,
+                exposure: self.exposure(app).await?,
+                running: self.running_instances(deployment.id, release.instances).await,
             });
             if !app.is_suspended {
-                wanted.insert(container);
+                wanted.insert(deployment.id);
             }
         }
         if let Err(error) = self.routes().adopt(adopted).await {
             tracing::error!(%error, "the ingress did not take the routes; each application is routed anew");
         }
         // Listed before anything new is made, so that no new container is taken for a stray one.
-        let strays = self.stray_containers(&wanted).await;
+        let strays = self.stray_deployments(&wanted).await;
         for (app, deployment, _) in serving.iter().filter(|(app, ..)| !app.is_suspended) {
             self.keep(app, Some(deployment.id)).await;
         }
@@ -55,8 +50,8 @@ impl Platform {
         let platform = self.clone();
         tokio::spawn(async move {
             for stray in strays {
-                tracing::info!(container = %stray, "removing the container of no release");
-                platform.retire_container(stray).await;
+                tracing::info!(deployment = %stray, "removing containers of no release");
+                platform.retire(stray).await;
             }
             platform.sweep_images();
         });
@@ -64,11 +59,11 @@ impl Platform {
     }
 }
 
-/// The containers that a deployment under way still needs: its own, and while it drains also the old one.
-fn containers_of(deployment: &Deployment) -> Vec<ContainerId> {
+/// Whose containers a deployment under way still needs: its own, and while it drains also the old one's.
+fn needed_by(deployment: &Deployment) -> impl Iterator<Item = DeploymentId> {
     let old = match deployment.state {
         State::Draining { old } => old,
         _ => None,
     };
-    std::iter::once(deployment.id).chain(old).map(|id| ContainerId::of(id, 0)).collect()
+    std::iter::once(deployment.id).chain(old)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use model::{ContainerId, DeploymentId};
 
 use crate::platform::Platform;
@@ -12,10 +13,22 @@ const REMOVE_TRIES: u32 = 5;
 const REMOVE_AGAIN: Duration = Duration::from_millis(200);
 
 impl Platform {
-    /// Stops and removes the container of a deployment. What stays after some tries is logged, and removed by
-    /// the next start of the platform: no deployment waits for it.
-    pub(crate) async fn retire_container(&self, deployment: DeploymentId) {
-        let id = ContainerId::of(deployment, 0);
+    /// Stops and removes every container of a deployment.
+    pub(crate) async fn retire(&self, deployment: DeploymentId) {
+        let containers = self.containers_of(deployment).await;
+        join_all(containers.into_iter().map(|id| self.retire_container(id))).await;
+    }
+
+    /// The containers that a deployment has at the engine, also those that it has half.
+    pub(crate) async fn containers_of(&self, deployment: DeploymentId) -> Vec<ContainerId> {
+        let mut known = self.known_containers().await;
+        known.retain(|id| id.deployment() == deployment);
+        known
+    }
+
+    /// Stops and removes a container. What stays after some tries is logged, and removed by the next start of the
+    /// platform: no deployment waits for it.
+    pub(crate) async fn retire_container(&self, id: ContainerId) {
         let grace = self.settings().stop_grace;
         for attempt in 1..=REMOVE_TRIES {
             if let Err(error) = self.engine().stop(&id, grace).await {
@@ -33,12 +46,15 @@ impl Platform {
         }
     }
 
-    /// The deployments of containers that nobody of `wanted` is.
-    pub(crate) async fn stray_containers(&self, wanted: &BTreeSet<ContainerId>) -> Vec<DeploymentId> {
+    /// Deployments that have containers and are none of `wanted`.
+    pub(crate) async fn stray_deployments(&self, wanted: &BTreeSet<DeploymentId>) -> BTreeSet<DeploymentId> {
+        let known = self.known_containers().await;
+        known.iter().map(ContainerId::deployment).filter(|id| !wanted.contains(id)).collect()
+    }
+
+    async fn known_containers(&self) -> Vec<ContainerId> {
         match self.engine().list().await {
-            Ok(known) => {
-                known.iter().filter(|id| !wanted.contains(id)).map(ContainerId::deployment).collect()
-            }
+            Ok(known) => known,
             Err(error) => {
                 tracing::error!(%error, "containers cannot be listed");
                 Vec::new()

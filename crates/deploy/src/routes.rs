@@ -1,36 +1,99 @@
-//! The route table as the control plane holds it, and its way to the ingress.
+//! The routes as the control plane holds them, and their way to the ingress.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ingress::{Backend, Client, IngressError, Route, RouteState, RouteTable};
-use model::{AppName, DeploymentId};
+use ingress::{Backend, BackendProtocol, Client, IngressError, Route, RouteState, RouteTable};
+use model::{AppName, ContainerId, DeploymentId, Process};
 use tokio::sync::Mutex;
+
+/// How an application is shown to the world. A setting of its web process, and no part of a release: it counts
+/// at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// Whether people reach it by its host.
+    pub is_public: bool,
+    pub protocol: BackendProtocol,
+}
+
+impl Exposure {
+    /// What the settings of a web process say.
+    pub fn of(process: &Process) -> Self {
+        let protocol = match process.ingress_protocol.as_str() {
+            "grpc" => BackendProtocol::H2c,
+            _ => BackendProtocol::Http1,
+        };
+        Self { is_public: process.is_ingress_enabled, protocol }
+    }
+}
 
 /// An application that serves, as it is found at a start.
 pub struct Adopted {
     pub name: AppName,
     pub deployment: DeploymentId,
     pub is_suspended: bool,
-    /// Where its container runs; `None` when it does not.
-    pub address: Option<SocketAddr>,
+    pub exposure: Exposure,
+    /// Its containers that run, and where.
+    pub running: Vec<(ContainerId, SocketAddr)>,
 }
 
-/// The route of an application at a start. A container that an earlier control plane was still bringing up has
-/// proved nothing yet, so its route stays closed until its keeper has asked it.
-fn adopted_route(app: &Adopted, served: Option<&Route>) -> Route {
-    let deployment = app.deployment.to_string();
-    let unproved =
-        served.is_some_and(|route| route.state == RouteState::Starting && route.deployment == deployment);
-    let (state, backends) = match app.address {
-        _ if app.is_suspended => (RouteState::Suspended, Vec::new()),
-        Some(address) if !unproved => (
-            RouteState::Serving,
-            vec![Backend { address, id: deployment.clone(), protocol: Default::default() }],
-        ),
-        _ => (RouteState::Starting, Vec::new()),
+/// Where an application's requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    deployment: Option<DeploymentId>,
+    state: RouteState,
+    instances: BTreeMap<ContainerId, SocketAddr>,
+    exposure: Exposure,
+}
+
+impl Entry {
+    /// Serves with these containers, or says that it starts when there are none.
+    fn with(
+        deployment: DeploymentId,
+        exposure: Exposure,
+        instances: impl IntoIterator<Item = (ContainerId, SocketAddr)>,
+    ) -> Self {
+        let instances: BTreeMap<_, _> = instances.into_iter().collect();
+        let state = if instances.is_empty() { RouteState::Starting } else { RouteState::Serving };
+        Self { deployment: Some(deployment), state, instances, exposure }
+    }
+
+    fn route(&self, app: &AppName) -> Route {
+        let protocol = self.exposure.protocol;
+        let backend = |(id, address): (&ContainerId, &SocketAddr)| Backend {
+            id: id.to_string(),
+            address: *address,
+            protocol,
+        };
+        Route {
+            app: app.to_string(),
+            deployment: self.deployment.map(|id| id.to_string()).unwrap_or_default(),
+            backends: self.instances.iter().map(backend).collect(),
+            state: self.state,
+        }
+    }
+}
+
+/// The entry of an application at a start. A container that an earlier control plane was still bringing up, or
+/// that had failed to answer, has proved nothing yet, so nobody is sent there before its keeper has asked it.
+fn adopted(app: &Adopted, served: Option<&Route>) -> Entry {
+    if app.is_suspended {
+        return suspended(app.exposure);
+    }
+    let of_this_release = served.filter(|route| route.deployment == app.deployment.to_string());
+    let proved = |(id, address): &&(ContainerId, SocketAddr)| match of_this_release {
+        Some(route) => {
+            route.backends.iter().any(|backend| backend.id == id.as_str() && backend.address == *address)
+        }
+        // The switch came through and the routes did not; it was proved before the switch.
+        None => true,
     };
-    Route { app: app.name.to_string(), deployment, backends, state }
+    Entry::with(app.deployment, app.exposure, app.running.iter().filter(proved).cloned())
+}
+
+fn suspended(exposure: Exposure) -> Entry {
+    Entry { deployment: None, state: RouteState::Suspended, instances: BTreeMap::new(), exposure }
 }
 
 /// What the ingress shall know. Each change is published as a whole table, so the ingress never holds half of
@@ -38,7 +101,15 @@ fn adopted_route(app: &Adopted, served: Option<&Route>) -> Route {
 pub struct Routes {
     client: Arc<Client>,
     domain: String,
-    table: Mutex<RouteTable>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    version: u64,
+    apps: BTreeMap<AppName, Entry>,
+    /// By secret token.
+    candidates: BTreeMap<String, Backend>,
 }
 
 impl Routes {
@@ -54,22 +125,20 @@ impl Routes {
         let served = self.client.routes().await?;
         let mut table = self.table.lock().await;
         table.version = served.version + 1;
-        table.routes = apps
+        table.apps = apps
             .into_iter()
             .map(|app| {
-                let host = self.host(&app.name);
-                let route = adopted_route(&app, served.routes.get(&host));
-                (host, route)
+                let entry = adopted(&app, served.routes.get(&self.host(&app.name)));
+                (app.name, entry)
             })
             .collect();
-        self.client.publish(&table).await
+        self.send(&table).await
     }
 
-    /// Whether the application's requests go to this container.
-    pub async fn leads_to(&self, app: &AppName, deployment: DeploymentId, address: SocketAddr) -> bool {
+    /// Whether requests of the application may go to this container, at this address.
+    pub async fn leads_to(&self, app: &AppName, container: &ContainerId, address: SocketAddr) -> bool {
         let table = self.table.lock().await;
-        let backend = Backend { address, id: deployment.to_string(), protocol: Default::default() };
-        table.routes.get(&self.host(app)).is_some_and(|route| route.backends.contains(&backend))
+        table.apps.get(app).is_some_and(|entry| entry.instances.get(container) == Some(&address))
     }
 
     /// The host that an application is reached at.
@@ -77,41 +146,89 @@ impl Routes {
         format!("{app}.{}", self.domain)
     }
 
-    /// Sends an application's requests to a deployment's container.
+    /// Sends an application's requests to the containers of a deployment, and to no others.
     pub async fn serve(
         &self,
         app: &AppName,
         deployment: DeploymentId,
-        address: SocketAddr,
+        exposure: Exposure,
+        instances: &[(ContainerId, SocketAddr)],
     ) -> Result<(), IngressError> {
-        let backend = Backend { address, id: deployment.to_string(), protocol: Default::default() };
-        self.set(app, Some(deployment), vec![backend], RouteState::Serving).await
+        let entry = Entry::with(deployment, exposure, instances.iter().cloned());
+        self.change(|table| table.apps.insert(app.clone(), entry.clone()).as_ref() != Some(&entry)).await
     }
 
-    /// Keeps the host, says that the application is on its way.
-    pub async fn starting(&self, app: &AppName, deployment: DeploymentId) -> Result<(), IngressError> {
-        self.set(app, Some(deployment), Vec::new(), RouteState::Starting).await
+    /// One container more for the deployment that the application's requests go to; nothing for any other.
+    pub async fn join(
+        &self,
+        app: &AppName,
+        container: &ContainerId,
+        address: SocketAddr,
+    ) -> Result<(), IngressError> {
+        self.of_deployment(app, container.deployment(), |entry| {
+            entry.state = RouteState::Serving;
+            entry.instances.insert(container.clone(), address) != Some(address)
+        })
+        .await
+    }
+
+    /// One container less. Without any the application is said to be on its way.
+    pub async fn leave(&self, app: &AppName, container: &ContainerId) -> Result<(), IngressError> {
+        self.of_deployment(app, container.deployment(), |entry| {
+            let has_left = entry.instances.remove(container).is_some();
+            if entry.instances.is_empty() {
+                entry.state = RouteState::Starting;
+            }
+            has_left
+        })
+        .await
+    }
+
+    /// One container less, unless no other is left: a bad answer of the application says more than one of ours.
+    /// Gives whether it left.
+    pub async fn leave_to_others(
+        &self,
+        app: &AppName,
+        container: &ContainerId,
+    ) -> Result<bool, IngressError> {
+        let mut has_left = false;
+        self.of_deployment(app, container.deployment(), |entry| {
+            has_left = entry.instances.len() > 1 && entry.instances.remove(container).is_some();
+            has_left
+        })
+        .await?;
+        Ok(has_left)
     }
 
     /// Keeps the host, says that the application is suspended.
-    pub async fn suspend(&self, app: &AppName) -> Result<(), IngressError> {
-        self.set(app, None, Vec::new(), RouteState::Suspended).await
+    pub async fn suspend(&self, app: &AppName, exposure: Exposure) -> Result<(), IngressError> {
+        let entry = suspended(exposure);
+        self.change(|table| table.apps.insert(app.clone(), entry.clone()).as_ref() != Some(&entry)).await
+    }
+
+    /// Another exposure for an application that has a route.
+    pub async fn expose(&self, app: &AppName, exposure: Exposure) -> Result<(), IngressError> {
+        self.change(|table| {
+            let Some(entry) = table.apps.get_mut(app) else { return false };
+            std::mem::replace(&mut entry.exposure, exposure) != exposure
+        })
+        .await
     }
 
     /// Forgets the host.
     pub async fn remove(&self, app: &AppName) -> Result<(), IngressError> {
-        let host = self.host(app);
-        self.change(|table| table.routes.remove(&host).is_some()).await
+        self.change(|table| table.apps.remove(app).is_some()).await
     }
 
     /// Lets requests with this secret token through to a container that does not serve yet.
     pub async fn add_candidate(
         &self,
         token: &str,
-        deployment: DeploymentId,
+        container: &ContainerId,
         address: SocketAddr,
+        protocol: BackendProtocol,
     ) -> Result<(), IngressError> {
-        let backend = Backend { address, id: deployment.to_string(), protocol: Default::default() };
+        let backend = Backend { id: container.to_string(), address, protocol };
         self.change(|table| table.candidates.insert(token.to_owned(), backend).is_none()).await
     }
 
@@ -125,26 +242,33 @@ impl Routes {
         self.change(|_| true).await
     }
 
-    async fn set(
+    async fn of_deployment(
         &self,
         app: &AppName,
-        deployment: Option<DeploymentId>,
-        backends: Vec<Backend>,
-        state: RouteState,
+        deployment: DeploymentId,
+        edit: impl FnOnce(&mut Entry) -> bool,
     ) -> Result<(), IngressError> {
-        let deployment = deployment.map(|id| id.to_string()).unwrap_or_default();
-        let route = Route { app: app.to_string(), deployment, backends, state };
-        let host = self.host(app);
-        self.change(|table| table.routes.insert(host, route.clone()).as_ref() != Some(&route)).await
+        self.change(|table| match table.apps.get_mut(app) {
+            Some(entry) if entry.deployment == Some(deployment) => edit(entry),
+            _ => false,
+        })
+        .await
     }
 
     /// The lock is held while publishing, so that tables arrive in the order of their versions.
-    async fn change(&self, edit: impl FnOnce(&mut RouteTable) -> bool) -> Result<(), IngressError> {
+    async fn change(&self, edit: impl FnOnce(&mut Table) -> bool) -> Result<(), IngressError> {
         let mut table = self.table.lock().await;
         if edit(&mut table) {
             table.version += 1;
         }
-        self.client.publish(&table).await
+        self.send(&table).await
+    }
+
+    async fn send(&self, table: &Table) -> Result<(), IngressError> {
+        let public = table.apps.iter().filter(|(_, entry)| entry.exposure.is_public);
+        let routes = public.map(|(app, entry)| (self.host(app), entry.route(app))).collect();
+        let (version, candidates) = (table.version, table.candidates.clone());
+        self.client.publish(&RouteTable { version, routes, candidates }).await
     }
 }
 
@@ -152,27 +276,44 @@ impl Routes {
 mod tests {
     use super::*;
 
-    fn app(is_suspended: bool, address: Option<&str>) -> Adopted {
+    const PUBLIC: Exposure = Exposure { is_public: true, protocol: BackendProtocol::Http1 };
+
+    fn app(is_suspended: bool, running: &[&str]) -> Adopted {
+        let deployment = DeploymentId::new();
+        let instance = |(number, address): (u16, &&str)| {
+            (ContainerId::of(deployment, number), address.parse().expect("an address"))
+        };
         Adopted {
             name: AppName::parse("shop").unwrap(),
-            deployment: DeploymentId::new(),
+            deployment,
             is_suspended,
-            address: address.map(|address| address.parse().unwrap()),
+            exposure: PUBLIC,
+            running: (0..).zip(running).map(instance).collect(),
         }
     }
 
     #[test]
     fn at_a_start_only_what_runs_and_was_proved_is_routed() {
-        let address = Some("10.224.0.2:80");
-        let running = app(false, address);
-        assert_eq!(adopted_route(&running, None).state, RouteState::Serving);
-        assert_eq!(adopted_route(&app(false, None), None).state, RouteState::Starting);
-        assert_eq!(adopted_route(&app(true, address), None).state, RouteState::Suspended);
+        let two = app(false, &["10.224.0.2:80", "10.224.0.6:80"]);
+        assert_eq!(adopted(&two, None).instances.len(), 2);
+        assert_eq!(adopted(&app(false, &[]), None).state, RouteState::Starting);
+        assert_eq!(adopted(&app(true, &["10.224.0.2:80"]), None).state, RouteState::Suspended);
 
-        let starting =
-            Route { state: RouteState::Starting, backends: Vec::new(), ..adopted_route(&running, None) };
-        assert_eq!(adopted_route(&running, Some(&starting)).state, RouteState::Starting);
-        let of_the_old_release = Route { deployment: "another".into(), ..starting };
-        assert_eq!(adopted_route(&running, Some(&of_the_old_release)).state, RouteState::Serving);
+        let served = adopted(&two, None).route(&two.name);
+        let one = Route { backends: served.backends[..1].to_vec(), ..served.clone() };
+        assert_eq!(adopted(&two, Some(&one)).instances.len(), 1);
+        let moved = Backend { address: "10.224.0.10:80".parse().unwrap(), ..served.backends[0].clone() };
+        let none = Route { backends: vec![moved], ..served.clone() };
+        assert_eq!(adopted(&two, Some(&none)).state, RouteState::Starting, "at another address");
+
+        let of_the_old_release = Route { deployment: "another".into(), backends: Vec::new(), ..served };
+        assert_eq!(adopted(&two, Some(&of_the_old_release)).instances.len(), 2);
+    }
+
+    #[test]
+    fn a_route_says_what_its_containers_speak() {
+        let mut shop = app(false, &["10.224.0.2:80"]);
+        shop.exposure.protocol = BackendProtocol::H2c;
+        assert_eq!(adopted(&shop, None).route(&shop.name).backends[0].protocol, BackendProtocol::H2c);
     }
 }

@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine::Status;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use image::Progress;
 use model::deployment::{Event, Work};
 use model::image::Reference;
 use model::{
-    ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Release, ReleaseId, Source, Timestamp,
+    App, ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Release, ReleaseId, Source,
+    Timestamp,
 };
 use store::StoreError;
 use tokio::time::Instant;
@@ -16,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::explain::{self, Ended};
 use crate::platform::Platform;
+use crate::routes::Exposure;
 use crate::{container, plan};
 
 /// Longest time for reading manifest and configuration.
@@ -24,6 +28,9 @@ const RESOLVE_LIMIT: Duration = Duration::from_secs(120);
 const PULL_LIMIT: Duration = Duration::from_secs(3600);
 /// Longest time for making and for starting a container.
 const ENGINE_LIMIT: Duration = Duration::from_secs(120);
+
+/// Instances of one release that are made, started or asked at the same time.
+const AT_A_TIME: usize = 4;
 
 pub(crate) type StepResult = Result<Event, Failure>;
 
@@ -86,9 +93,9 @@ impl Platform {
             env: plan::release_env(&variables, port),
             command,
             port,
-            instances: 1,
-            probe: plan::probe(&process),
-            liveness: None,
+            instances: plan::instances(&process),
+            probe: plan::readiness(&process),
+            liveness: plan::liveness(&process),
             limits: plan::limits(&process),
             config: resolved.config,
             created_at: Timestamp::now(),
@@ -111,19 +118,23 @@ impl Platform {
 
     async fn create(&self, deployment: &Deployment) -> StepResult {
         let release = self.release(deployment, Phase::Start).await?;
-        self.note(deployment, "Making the container").await;
-        self.make_container(deployment.id, &release).await?;
+        self.note(deployment, &making_words(release.instances)).await;
+        let making = instances(deployment.id, &release).map(|id| self.make_container(id, &release));
+        all_of(making).await?;
         Ok(Event::Created)
     }
 
     async fn launch(&self, deployment: &Deployment) -> StepResult {
         let release = self.release(deployment, Phase::Start).await?;
-        // Whole already, unless the machine was restarted between the two steps.
-        self.make_container(deployment.id, &release).await?;
-        let address = self.start_container(deployment.id, &release).await?;
-        failpoint::reach("S12");
-        self.note(deployment, &format!("Started; waiting until it answers on port {}", address.port())).await;
+        all_of(instances(deployment.id, &release).map(|id| self.launch_container(id, &release))).await?;
+        self.note(deployment, &format!("Started; waiting until it answers on port {}", release.port)).await;
         Ok(Event::Started)
+    }
+
+    /// Whole already, unless the machine was restarted between the two steps.
+    async fn launch_container(&self, id: ContainerId, release: &Release) -> Result<(), Failure> {
+        self.make_container(id.clone(), release).await?;
+        self.start_container(&id, release).await.map(drop)
     }
 
     /// The switch is the transaction; publishing follows it and is repeated until the ingress has it.
@@ -138,46 +149,79 @@ impl Platform {
         }
         // Everything that can fail comes before the transaction.
         let app = company.app(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
-        let address = self.running_at(deployment.id).await?;
+        let exposure = self.exposure(&app).await.map_err(|error| store_failure(phase, &error))?;
+        let release = self.release(deployment, phase).await?;
+        let running = self.running_instances(deployment.id, release.instances).await;
+        if running.len() < usize::from(release.instances) {
+            return Err(gone_before_the_switch());
+        }
         let old = company.switch(deployment.id).await.map_err(|error| store_failure(phase, &error))?;
         failpoint::reach("S14a");
 
-        self.publish_until_known(&app.name, deployment.id, address).await;
+        self.route_until_known(&app.name, deployment.id, exposure, &running).await;
         failpoint::reach("S14");
         self.keep(&app, Some(deployment.id)).await;
         self.note(deployment, "Switched: new requests go to this release").await;
         Ok(Event::Switched { old })
     }
 
-    /// Where the container runs; a failure when it does not.
-    async fn running_at(&self, deployment: DeploymentId) -> Result<SocketAddr, Failure> {
-        match self.engine().status(&ContainerId::of(deployment, 0)).await {
-            Ok(Status::Running { address }) => Ok(address),
-            Ok(_) => Err(gone_before_the_switch()),
-            Err(error) => Err(explain::internal(Phase::Route, "Looking at the container", &error)),
-        }
+    /// The instances that run now, and where.
+    pub(crate) async fn running_instances(
+        &self,
+        deployment: DeploymentId,
+        count: u16,
+    ) -> Vec<(ContainerId, SocketAddr)> {
+        let look = |instance| async move {
+            let id = ContainerId::of(deployment, instance);
+            match self.engine().status(&id).await {
+                Ok(Status::Running { address }) => Some((id, address)),
+                Ok(_) => None,
+                Err(error) => {
+                    tracing::error!(container = %id, %error, "it is not known whether a container runs");
+                    None
+                }
+            }
+        };
+        join_all((0..count).map(look)).await.into_iter().flatten().collect()
     }
 
-    /// Old requests end, then the old container does. It cannot fail: every wait has an end, and what could not
+    /// How the application is shown to the world, by the settings of this moment.
+    pub(crate) async fn exposure(&self, app: &App) -> Result<Exposure, StoreError> {
+        let process = self.store().company(app.company).web_process(app.id).await?;
+        Ok(Exposure::of(&process))
+    }
+
+    /// Old requests end, then the old containers do. It cannot fail: every wait has an end, and what could not
     /// be removed is removed by the next start.
     async fn drain(&self, deployment: &Deployment, old: Option<DeploymentId>) -> StepResult {
         self.settle(deployment).await;
         if let Some(old) = old.filter(|old| *old != deployment.id) {
             failpoint::reach("S15");
-            let limit = self.settings().drain_timeout;
-            match self.ingress().drain(&old.to_string(), limit).await {
-                Ok(drained) if drained.left > 0 => {
-                    let words = format!("{} old requests were cut after {} s", drained.left, limit.as_secs());
-                    self.note(deployment, &words).await;
-                }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "the old release could not be drained"),
+            let left = self.drain_requests(old).await;
+            if left > 0 {
+                let limit = self.settings().drain_timeout.as_secs();
+                self.note(deployment, &format!("{left} old requests were cut after {limit} s")).await;
             }
-            self.retire_container(old).await;
+            self.retire(old).await;
             failpoint::reach("S17");
             self.note(deployment, "The old release is stopped").await;
         }
         Ok(Event::Drained)
+    }
+
+    /// Waits until no request is under way at the containers of a deployment. Gives what is left at the deadline.
+    async fn drain_requests(&self, old: DeploymentId) -> u64 {
+        let limit = self.settings().drain_timeout;
+        let drain = |id: ContainerId| async move {
+            match self.ingress().drain(id.as_str(), limit).await {
+                Ok(drained) => drained.left,
+                Err(error) => {
+                    tracing::warn!(container = %id, %error, "its requests could not be waited for");
+                    0
+                }
+            }
+        };
+        join_all(self.containers_of(old).await.into_iter().map(drain)).await.into_iter().sum()
     }
 
     /// After a restart in the middle of a switch: the routes may still lead to the old container, which must not
@@ -189,29 +233,27 @@ impl Platform {
         if app.is_suspended || app.serving != Some(deployment.id) {
             return;
         }
-        if let Ok(address) = self.running_at(deployment.id).await {
-            self.publish_until_known(&app.name, deployment.id, address).await;
+        let release = self.release(deployment, Phase::Route).await;
+        if let (Ok(release), Ok(exposure)) = (release, self.exposure(&app).await) {
+            let running = self.running_instances(deployment.id, release.instances).await;
+            self.route_until_known(&app.name, deployment.id, exposure, &running).await;
         }
         self.keep(&app, Some(deployment.id)).await;
     }
 
     async fn destroy(&self, deployment: &Deployment) -> StepResult {
-        self.retire_container(deployment.id).await;
+        self.retire(deployment.id).await;
         Ok(Event::Undone)
     }
 
     /// Makes the container whole: files in place, engine asked.
-    pub(crate) async fn make_container(
-        &self,
-        deployment: DeploymentId,
-        release: &Release,
-    ) -> Result<(), Failure> {
+    pub(crate) async fn make_container(&self, id: ContainerId, release: &Release) -> Result<(), Failure> {
         let rootfs = self.rootfs(release).await.map_err(|error| error.failure(Phase::Start))?;
         let Some(rootfs) = rootfs else {
             return Err(layers_gone(&release.reference));
         };
         let name = self.model_name(release).await?;
-        let spec = container::spec(deployment, &name, release, rootfs);
+        let spec = container::spec(id, &name, release, rootfs);
         match self.engine().create(&spec).await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.engine_failure(&spec.id, release, error).await),
@@ -221,13 +263,12 @@ impl Platform {
     /// Starts the container and gives its address.
     pub(crate) async fn start_container(
         &self,
-        deployment: DeploymentId,
+        id: &ContainerId,
         release: &Release,
     ) -> Result<SocketAddr, Failure> {
-        let id = ContainerId::of(deployment, 0);
-        match self.engine().start(&id).await {
+        match self.engine().start(id).await {
             Ok(address) => Ok(address),
-            Err(error) => Err(self.engine_failure(&id, release, error).await),
+            Err(error) => Err(self.engine_failure(id, release, error).await),
         }
     }
 
@@ -313,6 +354,30 @@ async fn within(
     match tokio::time::timeout_at(deadline, step).await {
         Ok(result) => result,
         Err(_) => Err(explain::timed_out(phase, what, limit.as_secs())),
+    }
+}
+
+/// The containers of a release's instances.
+pub(crate) fn instances(
+    deployment: DeploymentId,
+    release: &Release,
+) -> impl Iterator<Item = ContainerId> + use<> {
+    (0..release.instances).map(move |instance| ContainerId::of(deployment, instance))
+}
+
+/// A few at a time, for the sake of small machines. The first failure ends the others.
+pub(crate) async fn all_of<T>(
+    work: impl Iterator<Item = impl Future<Output = Result<T, Failure>>>,
+) -> Result<Vec<T>, Failure> {
+    // Listed, because the compiler cannot prove of the lazy chain that it may move between threads.
+    let work: Vec<_> = work.collect();
+    stream::iter(work).buffered(AT_A_TIME).try_collect().await
+}
+
+fn making_words(instances: u16) -> String {
+    match instances {
+        1 => "Making the container".to_owned(),
+        count => format!("Making {count} containers"),
     }
 }
 

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use model::{AppName, DeploymentId};
+use ingress::IngressError;
+use model::{AppName, ContainerId, DeploymentId};
 
 use crate::platform::Platform;
+use crate::routes::Exposure;
 
 /// How often the ingress is asked whether it is there.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -42,24 +44,33 @@ impl Platform {
         }
     }
 
-    /// Closes an application's route while its container is made, and insists: an open one may lead elsewhere.
-    pub(crate) async fn close_until_known(&self, app: &AppName, deployment: DeploymentId) {
-        while let Err(error) = self.routes().starting(app, deployment).await {
-            tracing::error!(%app, %error, "the ingress does not know that the application starts; trying again");
-            tokio::time::sleep(PUBLISH_AGAIN).await;
-        }
-    }
-
-    /// Routes an application's requests to a container, and insists: after the switch there is no way back.
-    pub(crate) async fn publish_until_known(
+    /// Routes an application's requests to the containers of a deployment, or with none says that it starts, and
+    /// insists: after the switch there is no way back.
+    pub(crate) async fn route_until_known(
         &self,
         app: &AppName,
         deployment: DeploymentId,
-        address: SocketAddr,
+        exposure: Exposure,
+        instances: &[(ContainerId, SocketAddr)],
     ) {
-        while let Err(error) = self.routes().serve(app, deployment, address).await {
-            tracing::error!(%app, %error, "the ingress did not take the route; trying again");
-            tokio::time::sleep(PUBLISH_AGAIN).await;
-        }
+        until_known(app, || self.routes().serve(app, deployment, exposure, instances)).await;
+    }
+
+    /// One container more, and insists.
+    pub(crate) async fn join_until_known(&self, app: &AppName, container: &ContainerId, address: SocketAddr) {
+        until_known(app, || self.routes().join(app, container, address)).await;
+    }
+
+    /// One container less, and insists: its address may be another application's in a moment.
+    pub(crate) async fn leave_until_known(&self, app: &AppName, container: &ContainerId) {
+        until_known(app, || self.routes().leave(app, container)).await;
+    }
+}
+
+/// Repeats a change of the routes until the ingress has it.
+async fn until_known<F: Future<Output = Result<(), IngressError>>>(app: &AppName, change: impl Fn() -> F) {
+    while let Err(error) = change().await {
+        tracing::error!(%app, %error, "the ingress did not take a change of the routes; trying again");
+        tokio::time::sleep(PUBLISH_AGAIN).await;
     }
 }

@@ -178,7 +178,7 @@ impl Probe {
         kind: ProbeKind::Tcp,
         port: None,
         initial_delay_ms: 0,
-        period_ms: 250,
+        period_ms: 10_000,
         timeout_ms: 5_000,
         deadline_ms: 60_000,
         failures: Self::default_failures(),
