@@ -48,6 +48,12 @@ reasons! {
     Suspended = "suspended" SERVICE_UNAVAILABLE "This application is suspended.",
     Starting = "starting" SERVICE_UNAVAILABLE "This application is starting. Try again in a moment.",
     NoBackend = "no-backend" SERVICE_UNAVAILABLE "This application is not running.",
+    /// All connections are taken, and none of them idles.
+    Busy = "busy" SERVICE_UNAVAILABLE "There are too many connections. Try again in a moment.",
+    /// The same for the connections of one client.
+    TooMany = "too-many" TOO_MANY_REQUESTS "There are too many connections from this address.",
+    /// An `Expect` that is not `100-continue`.
+    Expectation = "expectation" EXPECTATION_FAILED "What this request expects is not served here.",
     /// Nothing listens at the backend's port.
     Refused = "refused" BAD_GATEWAY "The application does not accept connections.",
     Unreachable = "unreachable" BAD_GATEWAY "The application cannot be reached.",
@@ -79,7 +85,7 @@ pub(crate) fn page(reason: Reason, wants_html: bool) -> Response<Full<Bytes>> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if reason == Reason::Starting {
+    if matches!(reason, Reason::Starting | Reason::Busy | Reason::TooMany) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if reason == Reason::MethodRefused {
@@ -87,6 +93,19 @@ pub(crate) fn page(reason: Reason, wants_html: bool) -> Response<Full<Bytes>> {
             .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
     response
+}
+
+/// The answer to a connection on which no request is read, byte by byte.
+pub(crate) fn to_connection(reason: Reason) -> Vec<u8> {
+    let status = reason.status();
+    let sentence = reason.sentence();
+    let length = sentence.len() + 1;
+    format!(
+        "HTTP/1.1 {status}\r\n{REASON_HEADER}: {reason}\r\ncontent-type: text/plain; charset=utf-8\r\n\
+         cache-control: no-store\r\nretry-after: 1\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n\
+         {sentence}\n"
+    )
+    .into_bytes()
 }
 
 /// Whether a person with a browser asks.

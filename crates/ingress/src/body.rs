@@ -1,15 +1,19 @@
 //! Bodies under way. Nothing is gathered: each piece is passed on as it comes.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use crate::delivery::Delivery;
+use crate::pace::Pace;
+use crate::places::Busy;
+use crate::pool::Lease;
 use crate::routing::Assigned;
+use crate::timeouts::Timeouts;
 
 /// What a client sends. Trailers pass only to a backend that speaks HTTP/2, which keeps them apart from the head; to
 /// one of HTTP/1 a client could say again in them what its head must not.
@@ -21,48 +25,81 @@ pub(crate) struct RequestBody {
 }
 
 /// How far a request's body got, for who waits for the answer.
-pub(crate) struct Upload {
-    moved: Mutex<Instant>,
-    done: AtomicBool,
-    failed: AtomicBool,
-    waits_for_client: AtomicBool,
+pub(crate) struct Upload(Mutex<State>);
+
+struct State {
+    /// When the last piece passed.
+    moved: Instant,
+    pace: Pace,
+    is_done: bool,
+    has_failed: bool,
+    /// Of messages, which come when they come.
+    is_stream: bool,
 }
 
 impl Upload {
-    /// When the last piece passed.
-    pub(crate) fn last_moved(&self) -> Instant {
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner)
+    fn new(is_done: bool) -> Self {
+        let (moved, pace) = (Instant::now(), Pace::default());
+        Self(Mutex::new(State { moved, pace, is_done, has_failed: false, is_stream: false }))
+    }
+
+    /// Whether the answer was waited for long enough: the application has its time from the last piece on, the client
+    /// as [`Pace`] says. Both sides of a stream of HTTP/2 may be silent as long as they like.
+    pub(crate) fn is_overdue(&self, timeouts: &Timeouts) -> bool {
+        self.due(timeouts).is_some_and(|due| due <= Instant::now())
+    }
+
+    /// When that will be, if nothing happens.
+    pub(crate) fn due(&self, timeouts: &Timeouts) -> Option<Instant> {
+        let state = self.state();
+        match state.pace.ends(timeouts.client) {
+            Some(_) if state.is_stream => None,
+            Some(due) => Some(due),
+            None => Some(state.moved + timeouts.answer),
+        }
     }
 
     /// Whether the client is the one that everybody waits for.
     pub(crate) fn waits_for_client(&self) -> bool {
-        !self.done.load(Ordering::Relaxed) && self.waits_for_client.load(Ordering::Relaxed)
+        self.state().pace.ends(Duration::ZERO).is_some()
     }
 
     /// Whether the client's body broke off or was malformed.
     pub(crate) fn failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+        self.state().has_failed
     }
 
-    fn record(&self, done: bool) {
-        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.done.store(done, Ordering::Relaxed);
-        self.waits_for_client.store(false, Ordering::Relaxed);
+    fn waits(&self) {
+        let mut state = self.state();
+        if !state.is_done {
+            state.pace.waits(Instant::now());
+        }
+    }
+
+    fn passed<E>(&self, frame: &Option<Result<Frame<Bytes>, E>>) {
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        let mut state = self.state();
+        state.moved = Instant::now();
+        let now = state.moved;
+        state.pace.moved(now, data.map_or(0, Bytes::len));
+        state.is_done = data.is_none();
+        state.has_failed |= matches!(frame, Some(Err(_)));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RequestBody {
     pub(crate) fn new(incoming: Option<Incoming>) -> Self {
-        let upload = Upload {
-            moved: Mutex::new(Instant::now()),
-            done: AtomicBool::new(incoming.is_none()),
-            failed: AtomicBool::new(false),
-            waits_for_client: AtomicBool::new(false),
-        };
-        Self { incoming, upload: Arc::new(upload), passes_trailers: false }
+        let upload = Arc::new(Upload::new(incoming.is_none()));
+        Self { incoming, upload, passes_trailers: false }
     }
 
-    pub(crate) fn with_trailers(self) -> Self {
+    /// For a backend that speaks HTTP/2.
+    pub(crate) fn of_http2(self) -> Self {
+        self.upload.state().is_stream = true;
         Self { passes_trailers: true, ..self }
     }
 
@@ -81,18 +118,14 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
-            self.upload.waits_for_client.store(true, Ordering::Relaxed);
+            self.upload.waits();
             return Poll::Pending;
         };
-        let is_data = matches!(&frame, Some(Ok(frame)) if frame.is_data());
-        self.upload.record(!is_data);
+        self.upload.passed(&frame);
         match frame {
-            Some(Err(error)) => {
-                self.upload.failed.store(true, Ordering::Relaxed);
-                Poll::Ready(Some(Err(error)))
-            }
-            Some(Ok(frame)) if is_data || self.passes_trailers => Poll::Ready(Some(Ok(frame))),
-            _ => Poll::Ready(None),
+            Some(Ok(frame)) if frame.is_data() || self.passes_trailers => Poll::Ready(Some(Ok(frame))),
+            Some(Ok(_)) => Poll::Ready(None),
+            end => Poll::Ready(end),
         }
     }
 
@@ -105,15 +138,32 @@ impl Body for RequestBody {
     }
 }
 
+/// What a request holds until it is over.
+pub(crate) struct InFlight {
+    pub _assigned: Assigned,
+    pub _busy: Busy,
+    /// Of a connection that several requests share.
+    pub _lease: Option<Lease>,
+}
+
 /// What an application answers. The request is in flight until it is gone.
 pub(crate) struct AnswerBody {
     incoming: Incoming,
-    _in_flight: Assigned,
+    delivery: Option<Arc<Delivery>>,
+    _in_flight: InFlight,
 }
 
 impl AnswerBody {
-    pub(crate) fn new(incoming: Incoming, in_flight: Assigned) -> Self {
-        Self { incoming, _in_flight: in_flight }
+    pub(crate) fn new(incoming: Incoming, in_flight: InFlight) -> Self {
+        Self { incoming, delivery: Delivery::begin(), _in_flight: in_flight }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Some(delivery) = &self.delivery {
+            delivery.end();
+        }
     }
 }
 
@@ -125,7 +175,15 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Poll::Ready(ready!(Pin::new(&mut self.incoming).poll_frame(cx)))
+        let this = &mut *self;
+        if let Some(delivery) = &this.delivery {
+            delivery.asked();
+        }
+        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        if let (Some(delivery), Some(Ok(frame))) = (&this.delivery, &frame) {
+            delivery.given(frame.data_ref().map_or(0, Bytes::len));
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,13 +11,17 @@ use hyper::client::conn::http1::SendRequest;
 
 use crate::answer::Reason;
 use crate::body::{RequestBody, Upload};
-use crate::pool::{self, Pool};
+use crate::dial::Dialler;
+use crate::headers;
+use crate::limits::Limits;
+use crate::pool::{Lease, Pool};
 use crate::table::{Backend, RouteTable};
 use crate::timeouts::Timeouts;
 
 /// The way to all backends.
 pub(crate) struct Forwarder {
     pool: Arc<Pool>,
+    dialler: Dialler,
     timeouts: Timeouts,
 }
 
@@ -29,8 +33,9 @@ struct Failed {
 }
 
 impl Forwarder {
-    pub(crate) fn new(timeouts: Timeouts) -> Self {
-        Self { pool: Arc::default(), timeouts }
+    pub(crate) fn new(timeouts: Timeouts, limits: Limits) -> Self {
+        let dialler = Dialler::new(limits.to_backends, timeouts.connect);
+        Self { pool: Arc::default(), dialler, timeouts }
     }
 
     /// Sends a request.
@@ -54,30 +59,30 @@ impl Forwarder {
             let again = failed.unsent.or(copy.filter(|_| failed.reason == Reason::Closed));
             request = again.ok_or(failed.reason)?;
         }
-        let fresh = pool::connect(backend, self.timeouts.connect).await?;
+        let fresh = self.dialler.http1(backend, &self.pool).await?;
         self.attempt(backend, fresh, request).await.map_err(|failed| failed.reason)
     }
 
-    /// Sends a request to a backend that speaks HTTP/2. One that the shared connection did not take any more goes out
-    /// on a fresh one.
+    /// Sends a request to a backend that speaks HTTP/2. One that a shared connection did not take any more goes out
+    /// on a fresh one. The lease is to be kept until the answer is over.
     pub(crate) async fn send_http2(
         &self,
         backend: &Backend,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Reason> {
+    ) -> Result<(Response<Incoming>, Lease), Reason> {
         let upload = request.body().upload();
         let mut request = request;
-        if let Some(mut shared) = self.pool.shared(&backend.id) {
+        if let Some((mut shared, lease)) = self.pool.shared(&backend.id) {
             match self.answer(backend, &upload, shared.try_send_request(request)).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => return Ok((response, lease)),
                 Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
                 Err(Failed { reason, unsent: None }) => return Err(reason),
             }
         }
-        let mut fresh = pool::connect_http2(backend, self.timeouts.connect).await?;
-        self.pool.share(&backend.id, &fresh);
+        let mut fresh = self.dialler.http2(backend, &self.pool).await?;
+        let lease = self.pool.share(&backend.id, &fresh);
         let answer = self.answer(backend, &upload, fresh.try_send_request(request)).await;
-        answer.map_err(|failed| failed.reason)
+        answer.map(|response| (response, lease)).map_err(|failed| failed.reason)
     }
 
     /// Closes kept connections to backends that the table no longer has.
@@ -97,8 +102,15 @@ impl Forwarder {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failed> {
         let upload = request.body().upload();
+        let is_read = request.body().is_end_stream() || !is_safe(request.method());
         let response = self.answer(backend, &upload, sender.try_send_request(request)).await?;
-        self.keep(backend, sender);
+        if !headers::has_one_length(response.headers()) {
+            return Err(Failed { reason: Reason::BadAnswer, unsent: None });
+        }
+        // What an application does not expect it may not read, and take for the next request.
+        if is_read {
+            self.keep(backend, sender);
+        }
         Ok(response)
     }
 
@@ -111,12 +123,14 @@ impl Forwarder {
     ) -> Result<Response<Incoming>, Failed> {
         let mut answer = std::pin::pin!(answer);
         let result = loop {
-            let due = upload.last_moved() + self.timeouts.answer;
+            // Who is waited for may change meanwhile, so it is looked at before that time is over, too.
+            let look = Instant::now() + self.timeouts.answer.min(self.timeouts.client) / 8;
+            let due = upload.due(&self.timeouts).map_or(look, |due| due.min(look));
             tokio::select! {
                 biased;
                 result = &mut answer => break result,
                 () = tokio::time::sleep_until(due.into()) => {
-                    if upload.last_moved() + self.timeouts.answer <= Instant::now() {
+                    if upload.is_overdue(&self.timeouts) {
                         return Err(Failed { reason: late(upload), unsent: None });
                     }
                 }
@@ -142,8 +156,11 @@ impl Forwarder {
 }
 
 fn is_repeatable(request: &Request<RequestBody>) -> bool {
-    let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(request.method());
-    safe && request.body().is_end_stream()
+    is_safe(request.method()) && request.body().is_end_stream()
+}
+
+fn is_safe(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
 }
 
 fn copy_of(request: &Request<RequestBody>) -> Request<RequestBody> {

@@ -53,6 +53,8 @@ pub(crate) fn prepare_request(
     let wants_trailers = te_is_trailers(&request.headers);
     let headers = &mut request.headers;
     remove_hop_by_hop(headers);
+    // The client gets its 100 from us, and the body goes out at once.
+    headers.remove(header::EXPECT);
     remove_names(headers, is_ours_to_say);
     if request.version == Version::HTTP_2 {
         join_cookies(headers);
@@ -86,7 +88,7 @@ pub(crate) fn prepare_response(headers: &mut HeaderMap, switches: bool) {
     let upgrade = headers.get(header::UPGRADE).cloned();
     let trailer = headers.get(header::TRAILER).cloned();
     remove_hop_by_hop(headers);
-    headers.remove(REASON_HEADER);
+    remove_names(headers, |name| name == REASON_HEADER || name.starts_with("proxy-"));
     // In a response it names what follows the body, which passes through.
     if let Some(trailer) = trailer {
         headers.insert(header::TRAILER, trailer);
@@ -95,6 +97,27 @@ pub(crate) fn prepare_response(headers: &mut HeaderMap, switches: bool) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, upgrade);
     }
+}
+
+/// Whether the length of an answer can be read in one way only.
+pub(crate) fn has_one_length(answer: &HeaderMap) -> bool {
+    let mut lengths = answer.get_all(header::CONTENT_LENGTH).iter();
+    let mut encodings = answer.get_all(header::TRANSFER_ENCODING).iter();
+    match (lengths.next(), encodings.next()) {
+        (None, None) => true,
+        (Some(length), None) => lengths.next().is_none() && length.as_bytes().iter().all(u8::is_ascii_digit),
+        (None, Some(encoding)) => {
+            encodings.next().is_none() && encoding.as_bytes().eq_ignore_ascii_case(b"chunked")
+        }
+        (Some(_), Some(_)) => false,
+    }
+}
+
+/// Whether what a request expects is nothing, or a word before it sends its body.
+pub(crate) fn expects_what_we_do(request: &HeaderMap) -> bool {
+    let mut expectations = request.get_all(header::EXPECT).iter();
+    let is_known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    expectations.next().is_none_or(is_known) && expectations.next().is_none()
 }
 
 /// The protocol that an HTTP/1.1 request wants to change to.

@@ -4,16 +4,20 @@
 //! a Unix socket ([`Client`]) and saves it, so it keeps serving, even across its own restart, while the
 //! control plane is gone.
 //!
-//! A request's way: `listener` takes the connection, `guarded` lets through what `framing` finds unambiguous,
-//! hyper reads it, and `proxy` tells the story: `host` says whom it is for, `routing` which backend answers,
-//! `headers` what passes, `forward` sends it on a connection of `pool`, `body` carries the pieces.
+//! A request's way: `listener` takes the connection if `places` has one, `guarded` lets through what `framing` finds
+//! unambiguous, hyper reads it in `connection`, and `proxy` tells the story: `host` says whom it is for, `routing` which
+//! backend answers, `headers` what passes, `forward` sends it on a connection of `pool` or from `dial`, `body` carries
+//! the pieces. `pace`, `delivery` and `resets` notice clients that keep an application busy for nothing.
 
 mod answer;
 mod body;
 mod build;
 mod client;
 mod complaints;
+mod connection;
 mod control;
+mod delivery;
+mod dial;
 mod error;
 mod exchange;
 mod forward;
@@ -22,11 +26,15 @@ mod guarded;
 mod handover;
 mod headers;
 mod host;
+mod limits;
 mod listener;
+mod pace;
+mod places;
 mod pool;
 mod probe;
 mod process;
 mod proxy;
+mod resets;
 mod routing;
 mod saved;
 mod table;
@@ -35,6 +43,7 @@ mod timeouts;
 pub use answer::Reason;
 pub use client::{Client, Drained, Hello, Launch, ThroughFailure};
 pub use error::IngressError;
+pub use limits::Limits;
 pub use probe::{ProbeFailure, probe_once};
 pub use process::{Ingress, ProcessConfig, run};
 pub use table::{Backend, BackendProtocol, Route, RouteState, RouteTable};

@@ -2,18 +2,14 @@
 //! even when a later container has the same address.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 
-use crate::answer::Reason;
 use crate::body::RequestBody;
-use crate::table::{Backend, RouteTable};
+use crate::table::RouteTable;
 
 /// Idle connections kept for one backend.
 const MAX_IDLE: usize = 64;
@@ -25,18 +21,32 @@ const IDLE_FOR: Duration = Duration::from_secs(30);
 /// idle connections after seconds.
 const YOUNG: Duration = Duration::from_secs(1);
 
-/// A backend that is silent for so long while something is under way is asked whether it is there.
-const HTTP2_PING: Duration = Duration::from_secs(20);
-
-const MAX_ANSWER_FIELDS: usize = 200;
-const MAX_ANSWER_HEAD: usize = 128 << 10;
+/// Requests that share a connection of HTTP/2. Every server takes as many (RFC 9113, 6.5.2), and what one took too many
+/// would wait for the end of others, which may be streams without end.
+const MAX_SHARING: usize = 100;
 
 /// Idle connections of all backends.
 #[derive(Default)]
 pub(crate) struct Pool {
     idle: Mutex<HashMap<String, Vec<Idle>>>,
-    /// One connection to each backend that speaks HTTP/2 takes all its requests.
-    shared: Mutex<HashMap<String, http2::SendRequest<RequestBody>>>,
+    /// Connections to backends that speak HTTP/2.
+    shared: Mutex<HashMap<String, Vec<Shared>>>,
+}
+
+struct Shared {
+    sender: http2::SendRequest<RequestBody>,
+    /// Copied for each request under way.
+    lease: Lease,
+}
+
+/// Counts a request among those that share a connection, as long as it is kept.
+#[derive(Clone, Default)]
+pub(crate) struct Lease(Arc<()>);
+
+impl Lease {
+    fn sharing(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
 }
 
 struct Idle {
@@ -63,19 +73,25 @@ impl Pool {
         None
     }
 
-    /// The connection to a backend that speaks HTTP/2, if it is still good.
-    pub(crate) fn shared(&self, backend: &str) -> Option<http2::SendRequest<RequestBody>> {
-        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.get(backend).filter(|sender| !sender.is_closed()).cloned()
+    /// A connection to a backend that speaks HTTP/2 and takes one more request, if there is one.
+    pub(crate) fn shared(&self, backend: &str) -> Option<(http2::SendRequest<RequestBody>, Lease)> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = shared.get_mut(backend)?;
+        connections.retain(|one| !one.sender.is_closed());
+        let free = connections.iter().find(|one| one.lease.sharing() < MAX_SHARING)?;
+        Some((free.sender.clone(), free.lease.clone()))
     }
 
     /// Lets later requests share a connection, if its backend is still routed.
-    pub(crate) fn share(&self, backend: &str, sender: &http2::SendRequest<RequestBody>) {
+    pub(crate) fn share(&self, backend: &str, sender: &http2::SendRequest<RequestBody>) -> Lease {
+        let lease = Lease::default();
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.contains_key(backend) {
             let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            shared.insert(backend.to_owned(), sender.clone());
+            let one = Shared { sender: sender.clone(), lease: lease.clone() };
+            shared.entry(backend.to_owned()).or_default().push(one);
         }
+        lease
     }
 
     /// Keeps a connection for the next request, if its backend is still routed.
@@ -99,56 +115,30 @@ impl Pool {
         }
     }
 
-    /// Closes what was idle for too long.
+    /// Closes what was idle for too long, and shared connections that nobody needs beside another one.
     pub(crate) fn sweep(&self) {
-        let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        for idle in pool.values_mut() {
-            idle.retain(|one| !one.sender.is_closed() && one.since.elapsed() < IDLE_FOR);
+        self.retain_idle(|one| !one.sender.is_closed() && one.since.elapsed() < IDLE_FOR);
+        for connections in self.shared.lock().unwrap_or_else(PoisonError::into_inner).values_mut() {
+            let mut is_first = true;
+            connections.retain(|one| {
+                let is_needed = one.lease.sharing() > 0 || std::mem::take(&mut is_first);
+                is_needed && !one.sender.is_closed()
+            });
         }
     }
-}
 
-/// A fresh connection to a backend.
-pub(crate) async fn connect(backend: &Backend, within: Duration) -> Result<SendRequest<RequestBody>, Reason> {
-    let stream = stream_to(backend, within).await?;
-    let (sender, connection) = http1::Builder::new()
-        .max_headers(MAX_ANSWER_FIELDS)
-        .max_buf_size(MAX_ANSWER_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|_| Reason::Closed)?;
-    // Its errors reach the request that they concern; an idle connection's end concerns nobody.
-    tokio::spawn(connection.with_upgrades());
-    Ok(sender)
-}
+    /// Closes what is idle: its files are needed.
+    pub(crate) fn close_idle(&self) {
+        self.retain_idle(|_| false);
+        for connections in self.shared.lock().unwrap_or_else(PoisonError::into_inner).values_mut() {
+            connections.retain(|one| one.lease.sharing() > 0);
+        }
+    }
 
-/// A fresh connection to a backend that speaks HTTP/2.
-pub(crate) async fn connect_http2(
-    backend: &Backend,
-    within: Duration,
-) -> Result<http2::SendRequest<RequestBody>, Reason> {
-    let stream = stream_to(backend, within).await?;
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_header_list_size(MAX_ANSWER_HEAD as u32)
-        .keep_alive_interval(HTTP2_PING)
-        .keep_alive_timeout(HTTP2_PING)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|_| Reason::Closed)?;
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
-async fn stream_to(backend: &Backend, within: Duration) -> Result<TcpStream, Reason> {
-    let stream = match tokio::time::timeout(within, TcpStream::connect(backend.address)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(Reason::Refused),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return Err(Reason::ConnectTimeout),
-        Ok(Err(_)) => return Err(Reason::Unreachable),
-        Err(_) => return Err(Reason::ConnectTimeout),
-    };
-    // Without it small pieces of a stream would wait for each other.
-    stream.set_nodelay(true).map_err(|_| Reason::Unreachable)?;
-    Ok(stream)
+    fn retain_idle(&self, keeps: impl Fn(&Idle) -> bool) {
+        let mut pool = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        for idle in pool.values_mut() {
+            idle.retain(&keeps);
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::control::protocol::{Hello, PROTOCOL};
 use crate::control::server::{self, Control};
 use crate::error::IngressError;
 use crate::handover::{self, Belongings, Predecessor, Taken};
+use crate::limits::Limits;
 use crate::listener;
 use crate::proxy::Proxy;
 use crate::saved;
@@ -58,8 +59,8 @@ pub fn run(config: ProcessConfig) -> Result<(), IngressError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(IngressError::io("start", "its runtime"))?.block_on(async {
         let ingress = match handover::offered(&config.control) {
-            Some(running) => Ingress::take_over(config, Timeouts::default(), running).await?,
-            None => Ingress::start(config, Timeouts::default()).await?,
+            Some(running) => Ingress::take_over(config, running).await?,
+            None => Ingress::start(config, Timeouts::default(), Limits::default()).await?,
         };
         tracing::info!(http = %ingress.hello().http, "the ingress listens");
         tokio::select! {
@@ -90,28 +91,33 @@ pub struct Ingress {
 
 impl Ingress {
     /// Listens on both addresses, with the saved routes in force.
-    pub async fn start(config: ProcessConfig, timeouts: Timeouts) -> Result<Self, IngressError> {
+    pub async fn start(
+        config: ProcessConfig,
+        timeouts: Timeouts,
+        limits: Limits,
+    ) -> Result<Self, IngressError> {
         let lock = lock(&config)?;
         let listen_error = |source| IngressError::Listen { address: config.http, source };
         let public = TcpListener::bind(config.http).await.map_err(listen_error)?;
         let public = public.into_std().map_err(listen_error)?.into();
         let table = saved::load(&config.state);
-        Self::serve(config, timeouts, Belongings { public, lock }, table, None).await
+        let proxy = Proxy::new(timeouts, limits);
+        Self::serve(config, proxy, Belongings { public, lock }, table, None).await
     }
 
     /// Takes the place of a running ingress, with its routes in force. If this fails, that one goes on.
     async fn take_over(
         config: ProcessConfig,
-        timeouts: Timeouts,
         running: std::os::unix::net::UnixStream,
     ) -> Result<Self, IngressError> {
         let Taken { belongings, table, predecessor } = handover::take(running).await?;
-        Self::serve(config, timeouts, belongings, table, Some(predecessor)).await
+        let proxy = Proxy::new(Timeouts::default(), Limits::default());
+        Self::serve(config, proxy, belongings, table, Some(predecessor)).await
     }
 
     async fn serve(
         config: ProcessConfig,
-        timeouts: Timeouts,
+        proxy: Proxy,
         belongings: Belongings,
         table: RouteTable,
         predecessor: Option<Predecessor>,
@@ -121,7 +127,7 @@ impl Ingress {
         let hello = hello(public.local_addr().map_err(listen_error)?);
         let socket = server::bind(&config.control)?;
 
-        let proxy = Arc::new(Proxy::new(timeouts));
+        let proxy = Arc::new(proxy);
         proxy.publish(table);
         let stop = CancellationToken::new();
         let control = Arc::new(Control {
@@ -140,7 +146,7 @@ impl Ingress {
             && let Err(error) = predecessor.took_over().await
         {
             proxy.leaving.cancel();
-            control.finish(timeouts.leave).await;
+            control.finish(proxy.timeouts.leave).await;
             return Err(error);
         }
         // Only now, so that who is answered here knows that the handover is over.

@@ -1,5 +1,6 @@
 //! One request: from its host to a container and back.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,12 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::{self, Reason};
-use crate::body::{AnswerBody, RequestBody};
+use crate::body::{AnswerBody, InFlight, RequestBody};
 use crate::complaints::Complaints;
 use crate::forward::Forwarder;
 use crate::headers::{self, Origin};
 use crate::host::{self, Host};
-use crate::routing::{Assigned, Router};
+use crate::limits::Limits;
+use crate::places::{Place, Places};
+use crate::routing::Router;
 use crate::table::{Backend, BackendProtocol, RouteTable};
 use crate::timeouts::Timeouts;
 
@@ -31,6 +34,7 @@ type Answer = Response<Either<Full<Bytes>, AnswerBody>>;
 
 /// What all connections share.
 pub(crate) struct Proxy {
+    pub places: Arc<Places>,
     pub router: Router,
     pub forwarder: Forwarder,
     pub timeouts: Timeouts,
@@ -44,15 +48,17 @@ pub(crate) struct Proxy {
 /// The client's connection that a request came on.
 pub(crate) struct Connection {
     pub origin: Origin,
+    pub place: Arc<Place>,
     /// Set when it stops speaking HTTP.
     pub is_tunnel: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    pub(crate) fn new(timeouts: Timeouts) -> Self {
+    pub(crate) fn new(timeouts: Timeouts, limits: Limits) -> Self {
         Self {
+            places: Places::new(limits),
             router: Router::default(),
-            forwarder: Forwarder::new(timeouts),
+            forwarder: Forwarder::new(timeouts, limits),
             timeouts,
             complaints: Complaints::default(),
             tasks: TaskTracker::new(),
@@ -77,6 +83,13 @@ impl Proxy {
         response
     }
 
+    /// Notes that a client was not let in.
+    pub(crate) fn complain_of_crowd(&self, reason: Reason, client: IpAddr) {
+        if let Some(silent) = self.complaints.admit() {
+            tracing::warn!(%reason, %client, silent, "a connection was refused");
+        }
+    }
+
     async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Answer {
         let wants_html = answer::wants_html(request.headers());
         let version = request.version();
@@ -85,7 +98,7 @@ impl Proxy {
             Err(reason) => reason,
         };
         let mut response = answer::page(reason, wants_html);
-        let is_broken = matches!(reason, Reason::BadRequest | Reason::RequestTimeout);
+        let is_broken = matches!(reason, Reason::BadRequest | Reason::RequestTimeout | Reason::Expectation);
         if is_broken && version != Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -93,9 +106,13 @@ impl Proxy {
     }
 
     async fn pass(&self, connection: &Connection, mut request: Request<Incoming>) -> Result<Answer, Reason> {
+        let busy = connection.place.busy();
         let client = hyper::upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();
         let host = host::host_of(&parts)?;
+        if !headers::expects_what_we_do(&parts.headers) {
+            return Err(Reason::Expectation);
+        }
         let assigned = match candidate_token(&parts.headers)? {
             Some(token) => self.router.assign_candidate(token)?,
             None => self.router.assign(&host.name)?,
@@ -118,21 +135,25 @@ impl Proxy {
 
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let sent = match is_http1 {
-            true => self.forwarder.send(&assigned.backend, request).await,
-            false => self.forwarder.send_http2(&assigned.backend, request).await,
+            true => self.forwarder.send(&assigned.backend, request).await.map(|answer| (answer, None)),
+            false => {
+                let sent = self.forwarder.send_http2(&assigned.backend, request).await;
+                sent.map(|(answer, lease)| (answer, Some(lease)))
+            }
         };
-        let mut response = sent.inspect_err(|reason| {
+        let (mut response, lease) = sent.inspect_err(|reason| {
             if let Some(silent) = self.complaints.admit() {
                 let Backend { id, address, .. } = &assigned.backend;
                 tracing::warn!(%reason, host = host.name, %method, path, backend = id, %address, silent, "no answer");
             }
         })?;
+        let in_flight = InFlight { _assigned: assigned, _busy: busy, _lease: lease };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::prepare_response(response.headers_mut(), false);
-            return Ok(response.map(|body| Either::Right(AnswerBody::new(body, assigned))));
+            return Ok(response.map(|body| Either::Right(AnswerBody::new(body, in_flight))));
         }
         match upgrade {
-            Some(_) => Ok(self.tunnel(connection, client, response, assigned)),
+            Some(_) => Ok(self.tunnel(connection, client, response, in_flight)),
             None => Err(Reason::BadAnswer),
         }
     }
@@ -143,12 +164,12 @@ impl Proxy {
         connection: &Connection,
         client: OnUpgrade,
         mut response: Response<Incoming>,
-        assigned: Assigned,
+        in_flight: InFlight,
     ) -> Answer {
         let application = hyper::upgrade::on(&mut response);
         connection.is_tunnel.store(true, Ordering::Release);
         self.tasks.spawn(async move {
-            let _in_flight = assigned;
+            let _in_flight = in_flight;
             let (Ok(client), Ok(application)) = tokio::join!(client, application) else { return };
             let (mut client, mut application) = (TokioIo::new(client), TokioIo::new(application));
             // How it ends is between the two.
@@ -176,7 +197,7 @@ fn outgoing_http2(mut parts: Parts, body: RequestBody, host: &Host) -> Result<Re
     parts.headers.remove(header::HOST);
     parts.version = Version::HTTP_2;
     parts.extensions = http::Extensions::new();
-    Ok(Request::from_parts(parts, body.with_trailers()))
+    Ok(Request::from_parts(parts, body.of_http2()))
 }
 
 fn candidate_token(headers: &HeaderMap) -> Result<Option<&str>, Reason> {

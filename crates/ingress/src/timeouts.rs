@@ -13,6 +13,9 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From the last byte of a request, or the last one that came, to the head of the backend's answer.
     pub answer: Duration,
+    /// For a client that everybody waits for, because it sends no more of its body or takes no more of its answer. One
+    /// that goes on slowly has more: on the whole, 512 bytes a second.
+    pub client: Duration,
     /// For what is in flight, and for kept connections to send one more request, after a newer ingress took over.
     /// Longer than `idle`.
     pub leave: Duration,
@@ -27,6 +30,7 @@ impl Default for Timeouts {
             idle: Duration::from_secs(75),
             connect: Duration::from_secs(5),
             answer: Duration::from_secs(60),
+            client: Duration::from_secs(60),
             leave: Duration::from_secs(300),
             finish: Duration::from_secs(10),
         }

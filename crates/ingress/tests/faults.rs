@@ -177,17 +177,17 @@ async fn a_slow_upload_that_moves_is_waited_for() {
     here.route(&[("a", backend(answer).await)]).await;
     let mut client = here.connect().await;
     client
-        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\nConnection: close\r\n\r\n")
+        .write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4096\r\nConnection: close\r\n\r\n")
         .await
         .unwrap();
     // Together longer than the time for an answer, each piece shorter.
     for _ in 0..8 {
         tokio::time::sleep(short().answer / 4).await;
-        client.write_all(b"x").await.unwrap();
+        client.write_all(&[b'x'; 512]).await.unwrap();
     }
     let mut answer = String::new();
     soon(client.read_to_string(&mut answer)).await.unwrap();
-    assert!(answer.ends_with("8 bytes"), "{answer}");
+    assert!(answer.ends_with("4096 bytes"), "{answer}");
 }
 
 #[tokio::test]

@@ -28,12 +28,6 @@ async fn get(http: SocketAddr) -> String {
     exchange(http, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await
 }
 
-fn status_kib(process: u32, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[tokio::test]
 async fn it_starts_detached_with_nothing_of_ours() {
     let place = Place::new();

@@ -18,7 +18,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use ingress::{
-    Backend, BackendProtocol, Client, Ingress, Launch, ProcessConfig, Route, RouteState, RouteTable, Timeouts,
+    Backend, BackendProtocol, Client, Ingress, Launch, Limits, ProcessConfig, Route, RouteState, RouteTable,
+    Timeouts,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,19 +46,24 @@ pub fn short() -> Timeouts {
         idle: Duration::from_secs(5),
         connect: Duration::from_millis(300),
         answer: Duration::from_millis(500),
+        client: Duration::from_millis(500),
         leave: Duration::from_secs(10),
         finish: Duration::from_secs(2),
     }
 }
 
 pub async fn here() -> Here {
+    here_with(short(), Limits::default()).await
+}
+
+pub async fn here_with(timeouts: Timeouts, limits: Limits) -> Here {
     let folder = tempfile::tempdir().unwrap();
     let config = ProcessConfig {
         http: "127.0.0.1:0".parse().unwrap(),
         control: folder.path().join("ingress.sock"),
         state: folder.path().join("state"),
     };
-    let ingress = Ingress::start(config.clone(), short()).await.unwrap();
+    let ingress = Ingress::start(config.clone(), timeouts, limits).await.unwrap();
     let http = ingress.hello().http;
     let launch = Launch { program: "/nonexistent".into(), args: Vec::new(), log: None };
     let client = Client::connect_or_spawn(launch, config).await.unwrap();
@@ -248,6 +254,18 @@ pub async fn recorder() -> (SocketAddr, Arc<Mutex<String>>) {
         }
     };
     (raw_backend(act).await.0, record)
+}
+
+/// Resident memory of a process, in KiB.
+pub fn memory_kib(process: u32) -> u64 {
+    status_kib(process, "VmRSS")
+}
+
+/// A line of `/proc/PID/status`, in KiB.
+pub fn status_kib(process: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// An address where nothing listens.
