@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,27 +34,48 @@ async fn get(http: SocketAddr) -> String {
     exchange(http, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await
 }
 
-/// One request on a connection of its own after another.
-async fn with_new_connections(http: SocketAddr, done: Arc<AtomicBool>) -> u64 {
-    let mut count = 0;
-    while !done.load(Ordering::SeqCst) {
-        let answer = get(http).await;
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("a "), "{count}: {answer:?}");
-        count += 1;
+/// What several clients do.
+#[derive(Default)]
+struct Load {
+    is_over: AtomicBool,
+    answered: AtomicU64,
+}
+
+impl Load {
+    fn goes_on(&self) -> bool {
+        !self.is_over.load(Ordering::SeqCst)
     }
-    count
+
+    fn one_more(&self) {
+        self.answered.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn until_answered(&self, more: u64) {
+        let wanted = self.answered.load(Ordering::SeqCst) + more;
+        until("requests are answered", async || self.answered.load(Ordering::SeqCst) >= wanted).await;
+    }
+}
+
+/// One request on a connection of its own after another.
+async fn with_new_connections(http: SocketAddr, load: Arc<Load>) {
+    while load.goes_on() {
+        let answer = get(http).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("a "), "{answer:?}");
+        load.one_more();
+    }
 }
 
 /// Keeps its connection until an answer says that it is the last, as a client of HTTP/1.1 may.
-async fn with_kept_connections(http: SocketAddr, done: Arc<AtomicBool>) -> (u64, u64) {
-    let (mut count, mut connections) = (0, 0);
-    while !done.load(Ordering::SeqCst) {
+/// Gives their number.
+async fn with_kept_connections(http: SocketAddr, load: Arc<Load>) -> usize {
+    let mut connections = 0;
+    while load.goes_on() {
         connections += 1;
         let stream = TcpStream::connect(http).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let mut is_last = false;
-        while !is_last && !done.load(Ordering::SeqCst) {
+        while !is_last && load.goes_on() {
             sender.ready().await.unwrap();
             // A POST, which no client repeats by itself.
             let request =
@@ -64,21 +85,20 @@ async fn with_kept_connections(http: SocketAddr, done: Arc<AtomicBool>) -> (u64,
             is_last = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(body, "a ");
-            count += 1;
+            load.one_more();
         }
     }
-    (count, connections)
+    connections
 }
 
 /// Keeps its connection of HTTP/2 until it is told to go away.
-async fn with_http2(http: SocketAddr, done: Arc<AtomicBool>) -> u64 {
-    let mut count = 0;
-    while !done.load(Ordering::SeqCst) {
+async fn with_http2(http: SocketAddr, load: Arc<Load>) {
+    while load.goes_on() {
         let stream = TcpStream::connect(http).await.unwrap();
         let (mut sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        while !done.load(Ordering::SeqCst) {
+        while load.goes_on() {
             if sender.ready().await.is_err() {
                 break;
             }
@@ -87,16 +107,15 @@ async fn with_http2(http: SocketAddr, done: Arc<AtomicBool>) -> u64 {
                 Ok(answer) => answer,
                 Err(mut error) => {
                     let unsent = error.take_message().is_some();
-                    assert!(unsent, "after {count}: {:?}", error.into_error());
+                    assert!(unsent, "{:?}", error.into_error());
                     break;
                 }
             };
             assert_eq!(answer.status(), 200);
             assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "a ");
-            count += 1;
+            load.one_more();
         }
     }
-    count
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,12 +125,12 @@ async fn twelve_replacements_under_load_cost_no_request() {
     let client = place.client().await;
     client.publish(&table(1, named("a").await)).await.unwrap();
     let first = client.hello().await.unwrap();
-    let done = Arc::new(AtomicBool::new(false));
+    let load = Arc::new(Load::default());
     let fresh: Vec<_> =
-        (0..4).map(|_| tokio::spawn(with_new_connections(first.http, done.clone()))).collect();
+        (0..4).map(|_| tokio::spawn(with_new_connections(first.http, load.clone()))).collect();
     let kept: Vec<_> =
-        (0..4).map(|_| tokio::spawn(with_kept_connections(first.http, done.clone()))).collect();
-    let http2: Vec<_> = (0..2).map(|_| tokio::spawn(with_http2(first.http, done.clone()))).collect();
+        (0..4).map(|_| tokio::spawn(with_kept_connections(first.http, load.clone()))).collect();
+    let http2: Vec<_> = (0..2).map(|_| tokio::spawn(with_http2(first.http, load.clone()))).collect();
 
     let mut before = first.pid;
     for number in 1..=REPLACEMENTS {
@@ -122,19 +141,17 @@ async fn twelve_replacements_under_load_cost_no_request() {
         before = hello.pid;
         client.publish(&table(number + 1, named("a").await)).await.unwrap();
         assert_eq!(client.drain(&format!("b{number}"), PATIENCE).await.unwrap().left, 0);
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        load.until_answered(100).await;
     }
-    done.store(true, Ordering::SeqCst);
-    let mut total = 0;
+    load.is_over.store(true, Ordering::SeqCst);
     for client in fresh.into_iter().chain(http2) {
-        total += soon(client).await.unwrap();
+        soon(client).await.unwrap();
     }
+    let mut connections = 0;
     for client in kept {
-        let (count, connections) = soon(client).await.unwrap();
-        assert!(connections > 1, "it was told to take another connection");
-        total += count;
+        connections += soon(client).await.unwrap();
     }
-    assert!(total > 100 * REPLACEMENTS, "only {total} requests");
+    assert!(connections > 4, "they were told to take other connections");
     until("the old ones are gone", async || place.processes() == [pid(before)]).await;
 }
 

@@ -73,20 +73,18 @@ impl Client {
     /// The first time, an ingress of another build is replaced. If that fails it goes on, which is no error.
     pub async fn ensure(&self) -> Result<bool, IngressError> {
         let is_compared = self.is_compared.swap(true, Ordering::Relaxed);
-        match self.hello().await {
-            Ok(hello) if self.suits(&hello) => {
+        match spawn::find(&self.config, self).await? {
+            Some(hello) if self.suits(&hello) => {
                 if !is_compared && self.is_other_build(&hello) {
                     self.upgrade(&hello).await;
                 }
                 return Ok(false);
             }
-            Ok(hello) => {
+            Some(hello) => {
                 tracing::info!(pid = hello.pid, http = %hello.http, "replacing the ingress that runs");
                 self.shutdown().await?;
             }
-            // One that was killed may take a moment to be gone.
-            Err(IngressError::NotRunning { .. }) => spawn::wait_until_gone(&self.config).await?,
-            Err(error) => return Err(error),
+            None => {}
         }
         spawn::spawn(&self.launch, &self.config, self).await?;
         Ok(true)

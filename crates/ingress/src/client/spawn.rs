@@ -89,6 +89,28 @@ async fn wait_until_ready(
     }
 }
 
+/// The ingress that runs; `None` when there is none.
+///
+/// One that was killed may take a moment to be gone. And one whose successor was killed while it took over does not
+/// answer for a moment, until it has its control socket back.
+pub(super) async fn find(config: &ProcessConfig, client: &Client) -> Result<Option<Hello>, IngressError> {
+    let started = Instant::now();
+    loop {
+        match client.hello().await {
+            Ok(hello) => return Ok(Some(hello)),
+            Err(IngressError::NotRunning { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        if process::is_free(config)? {
+            return Ok(None);
+        }
+        if started.elapsed() > READY_TIMEOUT {
+            return Err(IngressError::AlreadyRunning(config.state.clone()));
+        }
+        tokio::time::sleep(pause(started.elapsed())).await;
+    }
+}
+
 /// Waits until the process let go of its state folder.
 pub(super) async fn wait_until_gone(config: &ProcessConfig) -> Result<(), IngressError> {
     let started = Instant::now();
