@@ -49,9 +49,8 @@ impl wanted::Platform for Glue {
         self.0.activate(company, app).await.map_err(translated)
     }
 
-    /// The deployment side takes both from the release until it can change them by themselves.
-    async fn exposure_changed(&self, _company: CompanyId, _app: AppId) -> Result<(), wanted::PlatformError> {
-        Ok(())
+    async fn exposure_changed(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
+        self.0.exposure_changed(company, app).await.map_err(translated)
     }
 
     async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {

@@ -20,6 +20,8 @@ use crate::steps::{StepResult, instances};
 /// First pause between two probes; each one doubles it up to the longest.
 const FIRST_PROBE_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PROBE_PAUSE: Duration = Duration::from_millis(250);
+/// A command costs a process and more.
+const LONGEST_COMMAND_PAUSE: Duration = Duration::from_secs(1);
 /// How often one looks where a silent container listens, and how often in a row it must be on loopback alone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOPBACK_SEEN: u32 = 10;
@@ -112,6 +114,10 @@ impl Platform {
         last_attempt: &mut String,
     ) {
         tokio::time::sleep(Duration::from_millis(probe.initial_delay_ms)).await;
+        let longest = match probe.kind {
+            ProbeKind::Exec { .. } => LONGEST_COMMAND_PAUSE,
+            _ => LONGEST_PROBE_PAUSE,
+        };
         let mut pause = FIRST_PROBE_PAUSE;
         let mut successes = 0;
         loop {
@@ -123,18 +129,8 @@ impl Platform {
                 return;
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PROBE_PAUSE);
+            pause = (pause * 2).min(longest);
         }
-    }
-
-    /// One attempt. What was wrong is told in words.
-    pub(crate) async fn probe(
-        &self,
-        _id: &ContainerId,
-        address: SocketAddr,
-        probe: &Probe,
-    ) -> Result<(), String> {
-        ingress::probe_once(address, probe).await.map_err(|failure| failure.to_string())
     }
 
     /// "Deployed" is only said of what has answered through the ingress; before the switch a secret token is

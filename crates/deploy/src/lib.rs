@@ -21,6 +21,7 @@ mod keeper;
 mod login;
 mod plan;
 mod platform;
+mod probing;
 mod pull;
 mod recover;
 mod retire;
