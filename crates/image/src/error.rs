@@ -96,6 +96,9 @@ pub enum Cause {
     DiskFull { folder: PathBuf },
     #[error("{} is not an image that can be loaded: {reason}", .path.display())]
     NotALayout { path: PathBuf, reason: String },
+    /// Nobody knows which layers the image needs, so none is removed.
+    #[error("{digest}, which is to be kept, cannot be read ({reason}), so nothing was removed")]
+    KeptDamaged { digest: Digest, reason: String },
     #[error("layer {0} is not on this machine")]
     LayerNotHere(DiffId),
     /// The unpack process could not do its work for a reason that is not the image's.
@@ -222,7 +225,9 @@ impl Cause {
             Cause::LayerMissing { .. } | Cause::LayerNotHere(_) => FailureCode::LayerMissing,
             Cause::DiskFull { .. } => FailureCode::DiskFull,
             Cause::Withheld(code) => *code,
-            Cause::Unpack(_) | Cause::Storage { .. } => FailureCode::InternalError,
+            Cause::Unpack(_) | Cause::KeptDamaged { .. } | Cause::Storage { .. } => {
+                FailureCode::InternalError
+            }
         }
     }
 
@@ -309,6 +314,9 @@ impl Cause {
             Cause::NotALayout { .. } => {
                 "Give an OCI layout, as a folder or a tar (for example: skopeo copy … oci-archive:FILE)."
                     .to_owned()
+            }
+            Cause::KeptDamaged { .. } => {
+                "Deploy its application again, which fetches it anew, and look at the server's disk.".to_owned()
             }
             Cause::Unpack(_) => "Run darsena doctor on the server.".to_owned(),
             Cause::Storage { .. } => return None,

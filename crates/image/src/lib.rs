@@ -26,6 +26,7 @@ mod registry;
 mod resolved;
 mod source;
 mod store;
+mod sweep;
 pub mod unpack;
 
 pub use config::{Config, Limits, RoleCommand, Timeouts};
@@ -34,4 +35,5 @@ pub use login::{Login, Verdict};
 pub use progress::{LayerProgress, LayerState, Progress};
 pub use registry::Stalled;
 pub use resolved::{LayerInfo, PlatformEntry, Resolved};
-pub use store::{ImageStore, Swept};
+pub use store::ImageStore;
+pub use sweep::Swept;

@@ -196,22 +196,3 @@ pub(crate) fn kept(
     let configuration = read_config(&config, parsed.layers.len())?;
     Ok(Some((layers(&parsed, &configuration), configuration.image)))
 }
-
-/// Every document that a kept one leads to, itself included.
-pub(crate) fn reachable(digest: &Digest, folders: &Folders) -> Vec<Digest> {
-    let mut found = vec![digest.clone()];
-    let mut todo = vec![digest.clone()];
-    while let Some(digest) = todo.pop() {
-        let document = folders.read_blob(&digest).and_then(|bytes| Document::parse(&bytes, None).ok());
-        let next: Vec<Digest> = match document {
-            Some(Document::Manifest(manifest)) => vec![manifest.config.digest],
-            Some(Document::Index(index)) => index.entries.into_iter().map(|entry| entry.digest).collect(),
-            None => Vec::new(),
-        };
-        let new = next.into_iter().filter(|digest| folders.blob(digest).exists() && !found.contains(digest));
-        let new: Vec<Digest> = new.collect();
-        found.extend(new.iter().cloned());
-        todo.extend(new);
-    }
-    found
-}

@@ -8,11 +8,12 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use model::image::{DiffId, Digest, Reference, RootFs};
 use model::{CompanyId, Phase};
 
-use crate::disk::{Folders, Locks, Owner, bringing, remove_tree, sweeping};
+use crate::disk::{Folders, Locks, Owner, bringing};
 use crate::layer::{self, Budget, Origin, Slots, Tools};
 use crate::local::Layout;
 use crate::registry::{Caller, Client, Fetched, What};
 use crate::source::{self, Source};
+use crate::sweep::{Sweep, Swept};
 use crate::{Cause, Config, ImageError, LayerInfo, LayerState, Login, Progress, Resolved, Verdict};
 
 /// Images of this machine and the way to more of them. Cheap to clone.
@@ -31,14 +32,6 @@ struct Inner {
     /// One at a time changes whether a layer is in place.
     places: Locks<DiffId>,
     slots: Slots,
-}
-
-/// What [`ImageStore::sweep`] removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    pub layers: usize,
-    /// Manifests, indexes and configurations.
-    pub documents: usize,
 }
 
 impl ImageStore {
@@ -110,9 +103,11 @@ impl ImageStore {
 
     /// Removes every layer and document that no manifest of `keep` and no loaded image needs. A layer
     /// that a pull puts in place right now stays; what it has finished goes, so manifests of deployments under way belong in
-    /// `keep`. Nothing is removed while another process loads an image. It waits for the disk, which may take long.
+    /// `keep`. Nothing is removed while another process loads an image, nor when a document of a kept image is
+    /// damaged, because then nobody knows which layers it needs. It waits for the disk, which may take long.
     pub fn sweep(&self, keep: &[Digest]) -> Result<Swept, ImageError> {
-        self.inner.sweep(keep).map_err(|cause| ImageError::new("images", Phase::Pull, cause))
+        let sweep = Sweep { folders: &self.inner.folders, places: &self.inner.places };
+        sweep.run(keep).map_err(|cause| ImageError::new("images", Phase::Pull, cause))
     }
 
     /// Where layers are: the files of one are in `<layers_root>/<diff id hex>/fs`.
@@ -255,55 +250,6 @@ impl Inner {
         self.folders.set_local_name(name, &resolved.digest, &resolved.media_type)?;
         Ok(resolved)
     }
-
-    fn sweep(&self, keep: &[Digest]) -> Result<Swept, Cause> {
-        let lock = sweeping(self.folders.root())
-            .map_err(|error| Cause::storage("lock", self.folders.root(), error))?;
-        let Some(_sweeping) = lock else { return Ok(Swept::default()) };
-        let names = self.folders.local_names()?;
-        let roots = keep.iter().cloned().chain(names.into_iter().map(|name| name.digest));
-        let documents: HashSet<Digest> =
-            roots.flat_map(|digest| source::reachable(&digest, &self.folders)).collect();
-        let mut layers = HashSet::new();
-        for digest in &documents {
-            // Of what is kept, only manifests with their configuration have layers.
-            if let Ok(Some((found, _))) = source::kept(digest, &self.folders) {
-                layers.extend(found.into_iter().map(|layer| layer.diff_id));
-            }
-        }
-        let swept =
-            Swept { layers: self.sweep_layers(&layers)?, documents: self.sweep_documents(&documents)? };
-        self.folders.sweep_proofs()?;
-        Ok(swept)
-    }
-
-    fn sweep_layers(&self, keep: &HashSet<DiffId>) -> Result<usize, Cause> {
-        let mut removed = 0;
-        for digest in digests_in(&self.folders.layers())? {
-            let diff_id = DiffId::new(digest);
-            let Some(_lock) = self.places.try_lock(diff_id.clone()).filter(|_| !keep.contains(&diff_id))
-            else {
-                continue;
-            };
-            let (place, away) = (self.folders.layer(&diff_id), self.folders.scratch_path());
-            // Away by one rename first: a layer that is half removed must not look like a whole one.
-            std::fs::rename(&place, &away)
-                .and_then(|()| remove_tree(&away))
-                .map_err(|error| Cause::storage("remove", place, error))?;
-            removed += 1;
-        }
-        Ok(removed)
-    }
-
-    fn sweep_documents(&self, keep: &HashSet<Digest>) -> Result<usize, Cause> {
-        let mut removed = 0;
-        for digest in digests_in(&self.folders.blobs())?.into_iter().filter(|digest| !keep.contains(digest)) {
-            let path = self.folders.blob(&digest);
-            std::fs::remove_file(&path).map_err(|error| Cause::storage("remove", path, error))?;
-            removed += 1;
-        }
-        Ok(removed)
-    }
 }
 
 /// Work that waits for the disk, off the runtime's threads.
@@ -318,15 +264,4 @@ fn assemble(folders: &Folders, layers: &[LayerInfo]) -> Result<RootFs, Cause> {
     let layers: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
     let dir_fixes = layer::dir_fixes(folders, &layers)?;
     Ok(RootFs { layers, dir_fixes })
-}
-
-/// Names in a folder that are hex digests.
-fn digests_in(folder: &Path) -> Result<Vec<Digest>, Cause> {
-    let failed = |error| Cause::storage("list", folder, error);
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        found.extend(name.to_str().and_then(|name| Digest::parse(&format!("sha256:{name}")).ok()));
-    }
-    Ok(found)
 }

@@ -1,7 +1,7 @@
 //! Documents by digest: manifests, indexes, configurations.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 
 use model::image::Digest;
 use sha2::{Digest as _, Sha256};
@@ -16,11 +16,27 @@ impl Folders {
     /// fetched again.
     pub fn read_blob(&self, digest: &Digest) -> Option<Vec<u8>> {
         let bytes = fs::read(self.blob(digest)).ok()?;
-        let is_whole = Digest::from_sha256(Sha256::digest(&bytes).into()) == *digest;
-        if !is_whole {
+        if !is_whole(&bytes, digest) {
             tracing::warn!(%digest, "a stored document does not match its digest any more");
+            return None;
         }
-        is_whole.then_some(bytes)
+        Some(bytes)
+    }
+
+    /// A document of an image that is to be kept; `None` when it is not here. One that is here and cannot be
+    /// read, or is damaged, is an error, for whoever removes what no document names.
+    pub fn kept_blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Cause> {
+        let path = self.blob(digest);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Cause::storage("read", path, error)),
+        };
+        if !is_whole(&bytes, digest) {
+            let reason = "its bytes do not match its digest any more".to_owned();
+            return Err(Cause::KeptDamaged { digest: digest.clone(), reason });
+        }
+        Ok(Some(bytes))
     }
 
     /// A document that is here and that the owner may use.
@@ -43,4 +59,8 @@ impl Folders {
             Cause::storage("write", place, error)
         })
     }
+}
+
+fn is_whole(bytes: &[u8], digest: &Digest) -> bool {
+    Digest::from_sha256(Sha256::digest(bytes).into()) == *digest
 }

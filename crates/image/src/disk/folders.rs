@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::image::{DiffId, Digest};
+use rustix::fs::syncfs;
 
 use super::{LayerRecord, OwnFolder, remove_tree};
 use crate::Cause;
@@ -25,6 +26,8 @@ pub(crate) struct Folders {
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,
+    /// Open since it was made, so that no write to the disk fails unnoticed.
+    handle: File,
 }
 
 impl Folders {
@@ -41,6 +44,12 @@ impl Folders {
         }
         let own = OwnFolder::make(&tmp).map_err(|error| Cause::storage("empty", tmp, error))?;
         Ok(Self { root: Arc::new(root.to_owned()), own: Arc::new(own), next_scratch: Arc::default() })
+    }
+
+    /// Removes what processes that are gone left.
+    pub fn remove_left(&self) -> Result<(), Cause> {
+        let tmp = self.root.join("tmp");
+        OwnFolder::remove_left(&tmp).map_err(|error| Cause::storage("empty", tmp, error))
     }
 
     pub fn root(&self) -> &Path {
@@ -82,7 +91,10 @@ impl Folders {
         loop {
             let path = self.scratch_path();
             match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Scratch { path }),
+                Ok(()) => {
+                    let handle = File::open(&path).map_err(|error| Cause::storage("open", &path, error))?;
+                    return Ok(Scratch { path, handle });
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Cause::storage("make", path, error)),
             }
@@ -98,6 +110,12 @@ impl Folders {
 impl Scratch {
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes all that was written in it last: one call for all files. It fails when anything could not be written
+    /// since the folder was made, also by another process, and also by the kernel in the background.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(syncfs(&self.handle)?)
     }
 }
 

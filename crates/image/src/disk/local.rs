@@ -63,7 +63,10 @@ impl Folders {
             })
             .and_then(|()| fs::rename(&temporary, &place))
             .and_then(|()| sync_folder(&self.local()));
-        written.map_err(|error| Cause::storage("write", place, error))
+        written.map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            Cause::storage("write", place, error)
+        })
     }
 
     fn local_path(&self, reference: &Reference) -> std::path::PathBuf {

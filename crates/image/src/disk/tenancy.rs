@@ -56,14 +56,8 @@ impl OwnFolder {
     /// Removes what processes that are gone left in `tmp`, and makes a folder of our own there.
     pub fn make(tmp: &Path) -> io::Result<Self> {
         // Between making a folder and locking it, it looks like one of a process that is gone.
-        let _one_at_a_time = Lock::take(open(&tmp.with_extension("lock"))?, FlockOperation::LockExclusive)?;
-        for entry in fs::read_dir(tmp)? {
-            let path = entry?.path();
-            if let Err(error) = remove_if_left(&path) {
-                // It takes room and nothing else, which is no reason not to serve what is in place.
-                tracing::warn!(path = %path.display(), %error, "what an interrupted run left cannot be removed");
-            }
-        }
+        let _one_at_a_time = one_at_a_time(tmp)?;
+        remove_all_left(tmp)?;
         for number in 0_u32.. {
             let path = tmp.join(format!("{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
@@ -76,6 +70,12 @@ impl OwnFolder {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Removes what processes that are gone left in `tmp`.
+    pub fn remove_left(tmp: &Path) -> io::Result<()> {
+        let _one_at_a_time = one_at_a_time(tmp)?;
+        remove_all_left(tmp)
     }
 
     pub fn path(&self) -> &Path {
@@ -106,9 +106,30 @@ pub(crate) fn sweeping(root: &Path) -> io::Result<Option<Lock>> {
     Lock::take_if_free(open(&root.join("sweep.lock"))?)
 }
 
+/// Held while folders of processes are made and removed.
+fn one_at_a_time(tmp: &Path) -> io::Result<Lock> {
+    Lock::take(open(&tmp.with_extension("lock"))?, FlockOperation::LockExclusive)
+}
+
 fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     File::options().create(true).truncate(false).write(true).mode(0o600).open(path)
+}
+
+fn remove_all_left(tmp: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(tmp)? {
+        let path = entry?.path();
+        match remove_if_left(&path) {
+            Ok(()) => {}
+            // Its process ended just now and took it along.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // It takes room and nothing else, which is no reason not to serve what is in place.
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "what an interrupted run left cannot be removed");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes what lies there, unless a living process holds its lock.

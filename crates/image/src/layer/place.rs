@@ -1,13 +1,13 @@
 //! An unpacked layer goes to its place: marked, made last, renamed once. One that is there stays, for containers
 //! may run on it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use model::image::DiffId;
-use rustix::fs::{Mode, OFlags, ResolveFlags, XattrFlags, fsetxattr, open, openat2, syncfs};
+use rustix::fs::{Mode, OFlags, ResolveFlags, XattrFlags, fsetxattr, open, openat2};
 use rustix::io::Errno;
 
 use crate::Cause;
@@ -27,13 +27,14 @@ pub(super) fn put_in_place(
     if folders.layer_record(diff_id).is_some() {
         return Ok(());
     }
-    finish(scratch.path(), diff_id, unpacked)
+    finish(scratch, diff_id, unpacked)
         .and_then(|()| rename(folders, scratch.path(), &place, diff_id))
         .map_err(|error| Cause::storage("write", place, error))
 }
 
 /// Makes the layer whole where it was unpacked.
-fn finish(from: &Path, diff_id: &DiffId, unpacked: Unpacked) -> io::Result<()> {
+fn finish(scratch: &Scratch, diff_id: &DiffId, unpacked: Unpacked) -> io::Result<()> {
+    let from = scratch.path();
     // The process that wrote here is not trusted: were `fs` a link, it would lead out.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let files = open(from.join(FILES), flags, Mode::empty())?;
@@ -48,8 +49,7 @@ fn finish(from: &Path, diff_id: &DiffId, unpacked: Unpacked) -> io::Result<()> {
         implied_dirs: unpacked.implied_dirs,
     };
     record.write(from)?;
-    // One call for all files: it also reports what could not be written since this handle was opened.
-    Ok(syncfs(File::open(from)?)?)
+    scratch.sync()
 }
 
 /// Only the look and the rename are under the lock of all processes; nobody waits for another one's unpacking.
@@ -112,7 +112,7 @@ mod tests {
         let place = folders.layer(&diff_id);
         let (slow, late) = unpacked(&folders, "late");
         let (quick, early) = unpacked(&folders, "early");
-        finish(quick.path(), &diff_id, early).unwrap();
+        finish(&quick, &diff_id, early).unwrap();
 
         let lock = placing(root.path()).unwrap();
         std::thread::scope(|scope| {

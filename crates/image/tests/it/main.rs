@@ -9,6 +9,7 @@ mod realms;
 mod redirects;
 mod sandbox;
 mod support;
+mod sweeps;
 mod tenancy;
 mod tokens;
 mod travel;

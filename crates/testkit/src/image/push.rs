@@ -159,7 +159,8 @@ fn location(response: &Response) -> Result<Url> {
 
 fn client(authority: Option<&Path>) -> Result<Client> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let builder = Client::builder().no_proxy();
+    // A connection for each request: a busy registry closes one now and then just when the next request is sent.
+    let builder = Client::builder().no_proxy().pool_max_idle_per_host(0);
     let builder = match authority {
         Some(authority) => builder.tls_certs_only([Certificate::from_pem(&fs::read(authority)?)?]),
         None => builder,
