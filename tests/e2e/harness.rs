@@ -37,6 +37,8 @@ pub struct Setting {
     pub log: String,
     /// Folder of points at which the test holds a process; see the crate `failpoint`.
     pub failpoints: Option<PathBuf>,
+    /// The program that serves; the one under test without it.
+    pub program: Option<PathBuf>,
 }
 
 /// Whether the test can run here; says so when it cannot.
@@ -82,10 +84,21 @@ impl Installation {
         self.data.path()
     }
 
+    /// From the next start on, this program serves.
+    pub fn use_program(&mut self, program: PathBuf) {
+        self.setting.program = Some(program);
+    }
+
+    /// Sends the control plane a signal and does not wait.
+    pub fn signal_serve(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.serve_pid() as i32), signal).unwrap();
+    }
+
     /// Starts `darsena serve` and waits until the API answers.
     pub fn serve(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.serve_log()).unwrap();
-        let mut command = Command::new(DARSENA);
+        let program = self.setting.program.clone().unwrap_or_else(|| DARSENA.into());
+        let mut command = Command::new(program);
         command.arg("serve").arg("--data").arg(self.data());
         command.args(["--api", &self.api.to_string(), "--http", &self.http.to_string()]);
         for registry in &self.setting.insecure {

@@ -55,7 +55,8 @@ pub struct NamedRegistries {
 /// Runs until a signal ends it.
 ///
 /// SIGTERM leaves applications and ingress running, for an upgrade or a restart; SIGINT (Ctrl-C) stops them
-/// and removes every trace from the machine, and the next start brings them back.
+/// and removes every trace from the machine, and the next start brings them back. SIGHUP ends nothing: a terminal
+/// that is closed must not take the platform along, and there is no file to be read again.
 pub fn run(options: Options) -> Result<()> {
     log_to_stderr();
     if !nix::unistd::geteuid().is_root() {
@@ -112,11 +113,16 @@ enum Ending {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn listen() -> Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Somebody who asks again after a while does not want to wait. At once it is the same Ctrl-C, which a terminal
@@ -129,9 +135,12 @@ impl Signals {
     }
 
     async fn next(&mut self) -> Ending {
-        tokio::select! {
-            _ = self.terminate.recv() => Ending::LetGo,
-            _ = self.interrupt.recv() => Ending::Down,
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return Ending::LetGo,
+                _ = self.interrupt.recv() => return Ending::Down,
+                _ = self.hangup.recv() => tracing::info!("SIGHUP: there is nothing to read again; going on"),
+            }
         }
     }
 }
