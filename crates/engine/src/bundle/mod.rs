@@ -44,6 +44,8 @@ pub(crate) struct Host {
     /// Highest amount of locked memory that this process may give away, in bytes.
     pub locked_memory_max: u64,
     pub cgroup_v2: bool,
+    /// The supervisor's own `oom_score_adj`, -1000 to 1000.
+    pub oom_score: i32,
     /// Swap can be limited (on version 1 a boot option decides).
     pub limits_swap: bool,
 }
@@ -84,8 +86,11 @@ const DEVICES: [(u32, u32); 7] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0)
 
 const OPEN_FILES: u64 = 65_536;
 const LOCKED_MEMORY: u64 = 64 << 10;
-/// Applications are killed before the platform when the machine runs out of memory.
+/// Applications are killed before the platform when the machine runs out of memory: `oom_score_adj` of a container
+/// (proc_pid_oom_score_adj(5)), and how much it is above the supervisor's at least.
 const OOM_SCORE: i32 = 500;
+const OOM_SCORE_ABOVE: i32 = 100;
+const OOM_SCORE_MAX: i32 = 1000;
 /// Length of the window in which `cpu_millis` are counted, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
@@ -132,8 +137,13 @@ fn process(spec: &ContainerSpec, around: &Surroundings) -> Value {
             limit("RLIMIT_MEMLOCK", LOCKED_MEMORY.min(around.host.locked_memory_max)),
         ],
         "noNewPrivileges": true,
-        "oomScoreAdj": OOM_SCORE,
+        "oomScoreAdj": oom_score(around.host.oom_score),
     })
+}
+
+/// Above that of whoever holds the container.
+fn oom_score(supervisor: i32) -> i32 {
+    OOM_SCORE.max(supervisor + OOM_SCORE_ABOVE).min(OOM_SCORE_MAX)
 }
 
 fn mounts(around: &Surroundings) -> Vec<Value> {
@@ -237,10 +247,20 @@ mod tests {
         document(&spec, &around)
     }
 
-    const V1: Host =
-        Host { open_files_max: 20_000, locked_memory_max: 1 << 30, cgroup_v2: false, limits_swap: false };
-    const V2: Host =
-        Host { open_files_max: 1 << 20, locked_memory_max: 4096, cgroup_v2: true, limits_swap: true };
+    const V1: Host = Host {
+        open_files_max: 20_000,
+        locked_memory_max: 1 << 30,
+        cgroup_v2: false,
+        oom_score: -500,
+        limits_swap: false,
+    };
+    const V2: Host = Host {
+        open_files_max: 1 << 20,
+        locked_memory_max: 4096,
+        cgroup_v2: true,
+        oom_score: 450,
+        limits_swap: true,
+    };
 
     /// A misspelled or misplaced key would be lost on the way through the types.
     #[test]
@@ -283,6 +303,14 @@ mod tests {
             assert_eq!(capabilities(1000)[set], json!([]));
         }
         assert_eq!(capabilities(1000)["inheritable"], Value::Null);
+    }
+
+    /// Row P13 of the list of faults.
+    #[test]
+    fn applications_are_killed_before_their_supervisor() {
+        assert_eq!(example(0, V1)["process"]["oomScoreAdj"], 500);
+        assert_eq!(example(0, V2)["process"]["oomScoreAdj"], 550);
+        assert_eq!(oom_score(1000), 1000);
     }
 
     #[test]

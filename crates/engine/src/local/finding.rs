@@ -60,6 +60,13 @@ impl Local {
         }
     }
 
+    /// Whether the container is whole and its supervisor answers. One that takes a connection and does not answer
+    /// is just being killed, or good for nothing.
+    pub(super) async fn is_alive(&self, id: &ContainerId) -> Result<bool, EngineError> {
+        let Found::Alive(mut talk) = self.find(id).await? else { return Ok(false) };
+        Ok(matches!(talk.ask(&Ask::State, PATIENCE).await, Ok(Some(_))))
+    }
+
     /// Ends a container whose supervisor was killed, unless that was done meanwhile.
     pub(super) async fn end_orphan(&self, id: &ContainerId) -> Result<(), EngineError> {
         let _guard = self.locks.lock(id).await;

@@ -4,7 +4,9 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
@@ -17,6 +19,8 @@ const WAS_OFF: &str = "/run/darsena.machine/forwarding-was-off";
 
 /// Locked, so that no file is needed that nobody could remove again.
 const LOCKED: &str = "/run";
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where systems keep their programs.
 const PROGRAM_FOLDERS: [&str; 6] =
@@ -41,11 +45,7 @@ impl Shared {
     pub async fn change<T: Send + 'static>(
         change: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let work = move || {
-            let lock =
-                Flock::lock(File::open(LOCKED)?, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-            change(&Self { _lock: lock })
-        };
+        let work = move || change(&Self { _lock: lock(File::open(LOCKED)?)? });
         tokio::task::spawn_blocking(work).await?
     }
 
@@ -98,6 +98,22 @@ impl Shared {
             Err(error) => return Err(error),
         }
         fs::remove_dir(SHARED)
+    }
+}
+
+/// Others hold the lock for a moment only, so a longer wait means that something is broken.
+fn lock(mut file: File) -> io::Result<Flock<File>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((_, Errno::EWOULDBLOCK)) if Instant::now() > deadline => {
+                return Err(io::Error::other(format!("another process keeps {LOCKED} locked")));
+            }
+            Err((again, Errno::EWOULDBLOCK | Errno::EINTR)) => file = again,
+            Err((_, error)) => return Err(error.into()),
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

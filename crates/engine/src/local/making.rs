@@ -102,7 +102,9 @@ impl Local {
             child.wait()?;
             Ok(output.into())
         };
-        let output = tokio::task::spawn_blocking(spawn).await.doing(doing)?.doing(doing)?;
+        let spawned = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(spawn)).await;
+        let late = |_| EngineError::host(doing(), "it did not start in time");
+        let output = spawned.map_err(late)?.doing(doing)?.doing(doing)?;
         let output = pipe::Receiver::from_owned_fd(output).doing(doing)?;
         Ok(BufReader::new(output).lines())
     }

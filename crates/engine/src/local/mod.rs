@@ -34,7 +34,6 @@ use model::log::LogLine;
 use tokio::sync::{Mutex, OnceCell};
 
 pub use self::config::{Config, RoleCommand};
-use self::finding::Found;
 use self::host::Shared;
 use self::locks::Locks;
 use self::places::Places;
@@ -133,7 +132,7 @@ impl Local {
 
     /// The caller holds the container's lock.
     async fn create(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
-        if matches!(self.find(&spec.id).await?, Found::Alive(_)) {
+        if self.is_alive(&spec.id).await? {
             return Ok(());
         }
         self.unmake(&spec.id, Logs::Keep).await?;

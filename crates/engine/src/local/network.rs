@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use nix::sched::{CloneFlags, setns};
@@ -27,6 +28,8 @@ const SYSCTLS: [(&str, &str); 4] = [
     ("ipv4/ping_group_range", "0 2147483647"),
 ];
 
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The host's interface of a connection: at most 15 characters.
 pub(super) fn interface(instance: &str, link: &Link) -> String {
     format!("{}{}", interface_prefix(instance), link.index)
@@ -39,6 +42,10 @@ pub(super) fn interface_prefix(instance: &str) -> String {
 
 /// Connects the network namespace of process `pid` to the host. What an earlier attempt left is replaced.
 pub(super) async fn plug(pid: i32, interface: String, link: Link) -> Result<(), EngineError> {
+    in_time("connecting the container to the network", try_plug(pid, interface, link)).await
+}
+
+async fn try_plug(pid: i32, interface: String, link: Link) -> Result<(), EngineError> {
     unplug(&interface).await?;
     let inside = interface.clone();
     in_namespace(pid, move |host| set_up_inside(inside, link, host)).await?;
@@ -48,6 +55,19 @@ pub(super) async fn plug(pid: i32, interface: String, link: Link) -> Result<(), 
 
 /// Removes an interface with its peer; an absent one is fine.
 pub(super) async fn unplug(interface: &str) -> Result<(), EngineError> {
+    in_time("removing a network interface", try_unplug(interface)).await
+}
+
+/// The kernel answers in milliseconds, unless one of its locks is held by something that hangs.
+async fn in_time<T>(
+    doing: &str,
+    work: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    let late = |_| EngineError::host(doing, "the kernel did not answer in time");
+    tokio::time::timeout(PATIENCE, work).await.map_err(late)?
+}
+
+async fn try_unplug(interface: &str) -> Result<(), EngineError> {
     let handle = connect().doing(|| "talking to the kernel about interfaces".to_owned())?;
     let Some(index) = index_of(&handle, interface).await? else { return Ok(()) };
     match handle.link().del(index).execute().await {
@@ -62,8 +82,10 @@ pub(super) async fn unplug(interface: &str) -> Result<(), EngineError> {
 pub(super) async fn interfaces(prefix: &str) -> Result<Vec<String>, EngineError> {
     let doing = "listing the host's interfaces";
     let handle = connect().doing(|| doing.to_owned())?;
-    let links: Vec<LinkMessage> =
-        handle.link().get().execute().try_collect().await.map_err(|error| EngineError::host(doing, error))?;
+    let list = async {
+        handle.link().get().execute().try_collect().await.map_err(|error| EngineError::host(doing, error))
+    };
+    let links: Vec<LinkMessage> = in_time(doing, list).await?;
     let name = |link: LinkMessage| {
         link.attributes.into_iter().find_map(|attribute| match attribute {
             LinkAttribute::IfName(name) => Some(name),
@@ -77,13 +99,10 @@ pub(super) async fn interfaces(prefix: &str) -> Result<Vec<String>, EngineError>
 pub(super) async fn addresses() -> Result<Vec<(Ipv4Addr, u8)>, EngineError> {
     let doing = "listing the host's addresses";
     let handle = connect().doing(|| doing.to_owned())?;
-    let messages: Vec<_> = handle
-        .address()
-        .get()
-        .execute()
-        .try_collect()
-        .await
-        .map_err(|error| EngineError::host(doing, error))?;
+    let list = async {
+        handle.address().get().execute().try_collect().await.map_err(|error| EngineError::host(doing, error))
+    };
+    let messages: Vec<_> = in_time(doing, list).await?;
     let ipv4 = messages.into_iter().filter(|message| message.header.family == AddressFamily::Inet);
     let address = ipv4.filter_map(|message| {
         let prefix = message.header.prefix_len;

@@ -1,11 +1,28 @@
-//! Giving back memory that only making the container needed.
+//! Needing little memory, and being the last to be killed for want of it.
 //!
 //! The program is large, because it holds every other role too. A supervisor that waits for days keeps the
 //! pages of it that were once run or read, most of them for making the container. They are clean copies of the
 //! program's file, so the kernel can take them and bring one back when it is needed again.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+
+const OOM_SCORE_FILE: &str = "/proc/self/oom_score_adj";
+/// Far below every application, and above those whom the administrator protects (proc_pid_oom_score_adj(5)).
+const OOM_SCORE: i32 = -500;
+
+/// Lets the kernel kill applications before us. Without the right to do so (`CAP_SYS_RESOURCE`) we stay as we were
+/// started, and applications are put above that.
+pub(super) fn be_killed_last() {
+    if oom_score().is_ok_and(|score| score > OOM_SCORE) {
+        let _ = fs::write(OOM_SCORE_FILE, OOM_SCORE.to_string());
+    }
+}
+
+/// This process's `oom_score_adj`.
+pub(super) fn oom_score() -> io::Result<i32> {
+    fs::read_to_string(OOM_SCORE_FILE)?.trim().parse().map_err(io::Error::other)
+}
 
 /// Best effort: nothing depends on it.
 pub(super) fn give_back_program_pages() {

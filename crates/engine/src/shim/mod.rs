@@ -86,6 +86,7 @@ fn supervise(run: &RunFolder) {
 /// Makes the container, up to the point where its command waits to be started.
 fn make(run: &RunFolder) -> Result<Supervisor, EngineError> {
     leave_the_caller()?;
+    memory::be_killed_last();
     let lock = lock(run)?;
     let listener = listen(run)?;
     let orders: Orders = read_json(&run.orders())

@@ -1,6 +1,7 @@
 //! An engine of its own for every test, a small root filesystem, and a look at the machine afterwards.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use engine::{Config, ContainerSpec, Engine, LocalEngine, LogQuery, RoleCommand};
 use model::image::{DiffId, Digest, RootFs};
 use model::{AppId, CompanyId, ContainerId, DeploymentId, Limits};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 /// Long enough for a loaded machine, short enough to end a hanging test.
@@ -122,6 +124,86 @@ impl Bench {
         self.config.data.join(id.as_str())
     }
 
+    /// The process that supervises: the only one that has the container's state folder as its last argument.
+    pub fn supervisor(&self, id: &ContainerId) -> Option<Pid> {
+        let folder = format!("{}\0", self.run_folder(id).to_str().unwrap());
+        let is_it = |pid: &i32| {
+            fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(folder.as_bytes()))
+        };
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = processes.filter_map(|p| p.file_name().to_str()?.parse::<i32>().ok());
+        pids.find(is_it).map(Pid::from_raw)
+    }
+
+    /// The processes of a container, as the host numbers them.
+    pub fn processes(&self, id: &ContainerId) -> Vec<i32> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mut pids: Vec<i32> = Vec::new();
+        for hierarchy in cgroup_mounts(&mounts) {
+            let group = hierarchy.join(format!("darsena-{}/{id}/cgroup.procs", self.config.instance));
+            let text = fs::read_to_string(group).unwrap_or_default();
+            pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+        }
+        pids.sort();
+        pids.dedup();
+        pids
+    }
+
+    /// Waits until it is so.
+    pub async fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Checks that nothing on the machine is this container's; what is on its way out gets a moment.
+    pub async fn assert_gone(&self, id: &ContainerId) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let traces = self.traces_of(id);
+            if traces.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "left behind: {traces:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn traces_of(&self, id: &ContainerId) -> Vec<String> {
+        let mut traces = Vec::new();
+        let folders =
+            [self.run_folder(id), self.data_folder(id), self.config.run.join("runtime").join(id.as_str())];
+        traces.extend(
+            folders.iter().filter(|path| path.exists()).map(|path| format!("folder {}", path.display())),
+        );
+        let run = self.run_folder(id);
+        let is_named = |line: &[u8]| {
+            line.split(|byte| *byte == 0)
+                .any(|arg| Path::new(std::ffi::OsStr::from_bytes(arg)).starts_with(&run))
+        };
+        for process in fs::read_dir("/proc").unwrap().flatten() {
+            let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            if is_named(&command) {
+                traces.push(format!("process {:?}", String::from_utf8_lossy(&command)));
+            }
+        }
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let groups = cgroup_mounts(&mounts).into_iter();
+        let groups = groups.map(|h| h.join(format!("darsena-{}/{id}", self.config.instance)));
+        traces
+            .extend(groups.filter(|group| group.exists()).map(|group| format!("cgroup {}", group.display())));
+        traces
+    }
+
+    /// The host's ends of containers' connections.
+    pub fn interfaces(&self) -> Vec<String> {
+        let names = fs::read_dir("/sys/class/net").unwrap().flatten();
+        let names = names.map(|interface| interface.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(&format!("dar{}", self.config.instance))).collect()
+    }
+
     /// Takes everything down and checks that the machine is as it was.
     pub async fn finish(self) {
         self.engine.down().await.unwrap();
@@ -155,12 +237,7 @@ impl Bench {
                 traces.push(format!("process {:?}", String::from_utf8_lossy(&command)));
             }
         }
-        for interface in fs::read_dir("/sys/class/net").unwrap().flatten() {
-            let name = interface.file_name().into_string().unwrap();
-            if name.starts_with(&format!("dar{}", self.config.instance)) {
-                traces.push(format!("interface {name}"));
-            }
-        }
+        traces.extend(self.interfaces().iter().map(|name| format!("interface {name}")));
         let tables = Command::new("/usr/sbin/nft").args(["list", "tables"]).output().unwrap();
         let tables = String::from_utf8(tables.stdout).unwrap();
         traces.extend(tables.lines().filter(|line| line.contains(&self.config.instance)).map(str::to_owned));

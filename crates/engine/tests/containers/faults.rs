@@ -1,10 +1,9 @@
-//! Processes that die at the wrong moment.
+//! The engine's process dies at the wrong moment.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use engine::{Engine, EngineError, LocalEngine, Status};
-use model::FailureCode;
+use engine::{Engine, LocalEngine, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -34,31 +33,38 @@ async fn an_engine_that_is_opened_anew_finds_its_containers() {
     bench.finish().await;
 }
 
-/// Row P2: the container of a killed supervisor is ended, and it is said why.
+/// Row P3: everything of the platform is gone but applications and their supervisors, which hold them. What is
+/// printed meanwhile is kept, an end is seen, and the next engine starts nothing twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_supervisor_is_noticed() {
+async fn what_happens_while_no_engine_is_there_is_kept() {
     let Some(bench) = Bench::open() else { return };
-    let spec = bench.spec(&["serve-forever", "0.0.0.0:8080"]);
-    bench.start_until(&spec, "listening").await;
-    let waiting = bench.engine.wait(&spec.id);
-    let killing = async { kill(supervisor(&bench, &spec), Signal::SIGKILL).unwrap() };
-    let (exit, ()) = tokio::join!(waiting, killing);
-    let exit = exit.unwrap();
-    assert_eq!((exit.code, exit.detail.as_deref()), (137, Some("its supervisor was killed")));
-    assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Exited(exit));
-    // It can be made and started again at once.
-    bench.engine.create(&spec).await.unwrap();
-    bench.engine.start(&spec.id).await.unwrap();
-    bench.finish().await;
-}
+    let (ticking, serving) = (bench.spec(&["tick"]), bench.spec(&["serve", "0.0.0.0:8080"]));
+    bench.start_until(&ticking, "tick 1").await;
+    bench.start_until(&serving, "listening").await;
+    let first_process = |spec: &engine::ContainerSpec| -> i32 {
+        fs::read_to_string(bench.run_folder(&spec.id).join("pid")).unwrap().trim().parse().unwrap()
+    };
+    let pids = [first_process(&ticking), first_process(&serving)];
+    kill(Pid::from_raw(pids[1]), Signal::SIGTERM).unwrap();
+    // The supervisor alone sees this end.
+    let exit = bench.run_folder(&serving.id).join("exit.json");
+    bench.until("the end is written down", || exit.exists()).await;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_container_with_a_dead_supervisor_is_removed() {
-    let Some(bench) = Bench::open() else { return };
-    let spec = bench.spec(&["serve-forever", "0.0.0.0:8080"]);
-    bench.start_until(&spec, "listening").await;
-    kill(supervisor(&bench, &spec), Signal::SIGKILL).unwrap();
-    bench.engine.remove(&spec.id).await.unwrap();
+    let second = LocalEngine::open(bench.config.clone()).unwrap();
+    assert_eq!(second.wait(&serving.id).await.unwrap().code, 7);
+    let count = async || bench.lines(&ticking.id).await.len();
+    let before = count().await;
+    let address = second.start(&ticking.id).await.unwrap();
+    assert_eq!(second.status(&ticking.id).await.unwrap(), Status::Running { address });
+    assert_eq!(first_process(&ticking), pids[0]);
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while count().await < before + 10 {
+        assert!(std::time::Instant::now() < deadline, "the log does not go on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let lines = bench.lines(&ticking.id).await;
+    let numbers: Vec<_> = lines.iter().map(|line| line["tick ".len()..].parse::<usize>().unwrap()).collect();
+    assert_eq!(numbers, (0..lines.len()).collect::<Vec<_>>(), "no line is missing or came twice");
     bench.finish().await;
 }
 
@@ -71,7 +77,7 @@ async fn a_supervisor_is_small_and_on_its_own() {
     nix::fcntl::fcntl(&inherited, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
     let spec = bench.spec(&["serve", "0.0.0.0:8080"]);
     bench.start_until(&spec, "listening").await;
-    let process = format!("/proc/{}", supervisor(&bench, &spec));
+    let process = format!("/proc/{}", bench.supervisor(&spec.id).unwrap());
 
     let status = fs::read_to_string(format!("{process}/status")).unwrap();
     let kilobytes = |name: &str| -> u64 {
@@ -91,18 +97,6 @@ async fn a_supervisor_is_small_and_on_its_own() {
     // connection of the question before.
     assert!(files.len() <= 10, "{files:?}");
     bench.finish().await;
-}
-
-/// The process that supervises: the only one that has the container's state folder as its last argument.
-fn supervisor(bench: &Bench, spec: &engine::ContainerSpec) -> Pid {
-    let folder = bench.run_folder(&spec.id);
-    let folder = format!("{}\0", folder.to_str().unwrap());
-    let is_it = |pid: &i32| {
-        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(folder.as_bytes()))
-    };
-    let processes = fs::read_dir("/proc").unwrap().flatten();
-    let pid = processes.filter_map(|p| p.file_name().to_str()?.parse::<i32>().ok()).find(is_it);
-    Pid::from_raw(pid.expect("there is a supervisor"))
 }
 
 /// Row P1, steps S8 to S11: the engine's process is gone after every few milliseconds of creating; whatever is
@@ -145,33 +139,6 @@ async fn changes_that_are_given_up_do_not_meet() {
         let _ = tokio::time::timeout(patience, bench.engine.remove(&spec.id)).await;
     }
     assert_eq!(bench.run(&spec).await.0, 5);
-    bench.finish().await;
-}
-
-/// The supervisor is killed while it makes the container.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_supervisor_that_dies_while_creating_fails_the_creation() {
-    let Some(bench) = Bench::open() else { return };
-    let spec = bench.spec(&["exit", "5"]);
-    let folder = bench.run_folder(&spec.id);
-    let killing = async {
-        let deadline = Instant::now() + DEADLINE;
-        while !folder.join("shim.sock").exists() {
-            assert!(Instant::now() < deadline);
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let _ = kill(supervisor(&bench, &spec), Signal::SIGKILL);
-    };
-    let (created, ()) = tokio::join!(bench.engine.create(&spec), killing);
-    match created {
-        Err(error @ EngineError::Host { .. }) => {
-            assert_eq!(error.code(), FailureCode::InternalError);
-            assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Absent);
-        }
-        // It was quicker than the signal.
-        Ok(()) => {}
-        Err(other) => panic!("{other:?}"),
-    }
     bench.finish().await;
 }
 

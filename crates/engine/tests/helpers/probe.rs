@@ -44,6 +44,17 @@ fn main() {
         ["hang", depth] => hang(depth.parse().unwrap()),
         ["leave", words @ ..] => leave(words),
         ["flood"] => flood(),
+        ["tick"] => tick(),
+        ["spam-and-serve", count, address] => {
+            spam(count.parse().unwrap());
+            serve(address, false);
+        }
+        ["eat-in-child", megabytes] => eat_in_child(megabytes.parse().unwrap()),
+        ["bomb"] => bomb(),
+        ["threads"] => threads(),
+        ["files", count] => files(count.parse().unwrap()),
+        ["zombies"] => zombies(),
+        ["daemon"] => daemon(),
         ["cat", paths @ ..] => paths.iter().for_each(|path| cat(path)),
         ["dir", path] => dir(path),
         ["reopen"] => {
@@ -223,6 +234,85 @@ fn sleep_for_ever() -> ! {
     }
 }
 
+/// A line every 10 ms.
+fn tick() -> ! {
+    for number in 0_u64.. {
+        println!("tick {number}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    unreachable!()
+}
+
+/// The first process itself needs next to nothing, and goes on whatever becomes of its child.
+fn eat_in_child(megabytes: usize) -> ! {
+    if unsafe { fork() } == 0 {
+        eat(megabytes);
+    }
+    sleep_for_ever()
+}
+
+/// Every process of it forks, for ever.
+fn bomb() -> ! {
+    println!("armed");
+    loop {
+        if unsafe { fork() } < 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn threads() -> ! {
+    let mut made = 0;
+    while std::thread::Builder::new().stack_size(64 << 10).spawn(|| sleep_for_ever()).is_ok() {
+        made += 1;
+    }
+    println!("threads {made}");
+    sleep_for_ever()
+}
+
+/// Opens so many files, or as many as it may.
+fn files(count: usize) -> ! {
+    let mut open = Vec::new();
+    let error = loop {
+        match std::fs::File::open("/probe") {
+            Ok(file) if open.len() < count => open.push(file),
+            Ok(_) => break 0,
+            Err(error) => break error.raw_os_error().unwrap_or(-1),
+        }
+    };
+    println!("files {} errno {error}", open.len());
+    sleep_for_ever()
+}
+
+/// Children that end and are never collected.
+fn zombies() -> ! {
+    let mut made = 0;
+    loop {
+        match unsafe { fork() } {
+            0 => std::process::exit(0),
+            -1 => break,
+            _ => made += 1,
+        }
+    }
+    println!("zombies {made}");
+    sleep_for_ever()
+}
+
+/// A grandchild in a session of its own, whose parent has gone, and which ignores the stop signal.
+fn daemon() -> ! {
+    if unsafe { fork() } == 0 {
+        unsafe { setsid() };
+        if unsafe { fork() } == 0 {
+            unsafe { signal(15, 1) };
+            println!("daemon runs");
+            sleep_for_ever();
+        }
+        std::process::exit(0);
+    }
+    serve("0.0.0.0:8080", false);
+    unreachable!()
+}
+
 /// Every process that it sees, but itself and those that have ended and wait to be collected.
 fn ps() {
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -263,21 +353,17 @@ fn flood() -> ! {
     }
 }
 
-fn forks() {
+fn forks() -> ! {
     let mut made = 0;
     loop {
         match unsafe { fork() } {
             -1 => break,
-            0 => loop {
-                std::thread::sleep(Duration::from_secs(1000));
-            },
+            0 => sleep_for_ever(),
             _ => made += 1,
         }
     }
     println!("forked {made}");
-    loop {
-        std::thread::sleep(Duration::from_secs(1000));
-    }
+    sleep_for_ever()
 }
 
 fn cat(path: &str) {

@@ -123,6 +123,7 @@ fn host() -> Result<Host, EngineError> {
         open_files_max: hard(Resource::RLIMIT_NOFILE)?,
         locked_memory_max: hard(Resource::RLIMIT_MEMLOCK)?,
         cgroup_v2: hierarchies.iter().all(|hierarchy| hierarchy.v1.is_none()),
+        oom_score: super::memory::oom_score().doing(|| "reading our own oom_score_adj".to_owned())?,
         limits_swap,
     })
 }

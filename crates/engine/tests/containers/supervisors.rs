@@ -1,0 +1,259 @@
+//! Supervisors that are killed, stopped or lose their folder. A supervisor is part of what holds its container:
+//! without it nobody reads the output and nobody sees the end, so its container is ended, and made anew.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use engine::{ContainerSpec, Engine, EngineError, Status};
+use model::FailureCode;
+use nix::sys::signal::{Signal, kill};
+
+use crate::bench::{Bench, DEADLINE, say};
+
+fn kill_supervisor(bench: &Bench, spec: &ContainerSpec) {
+    kill(bench.supervisor(&spec.id).expect("there is a supervisor"), Signal::SIGKILL).unwrap();
+}
+
+/// Row P2: the end is told at once and with its cause, and the container can be made and started again at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_container_of_a_killed_supervisor_is_ended_and_it_is_said_why() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["serve-forever", "0.0.0.0:8080"]);
+    bench.start_until(&spec, "listening").await;
+    let processes = bench.processes(&spec.id);
+    // All who wait are told the same.
+    let waiting = futures_util::future::join_all((0..5).map(|_| bench.engine.wait(&spec.id)));
+    let killing = async {
+        kill_supervisor(&bench, &spec);
+        Instant::now()
+    };
+    let (exits, killed_at) = tokio::join!(waiting, killing);
+    say(&format!("the end was told after {:?}", killed_at.elapsed()));
+    let exit = exits[0].as_ref().unwrap().clone();
+    assert_eq!((exit.code, exit.detail.as_deref()), (137, Some("its supervisor was killed")));
+    assert!(exits.into_iter().all(|other| other.unwrap() == exit));
+    assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Exited(exit));
+    bench
+        .until("its processes are gone", || {
+            !processes.iter().any(|pid| fs::exists(format!("/proc/{pid}")).unwrap())
+        })
+        .await;
+    bench.until("its interface is gone", || bench.interfaces().is_empty()).await;
+
+    bench.start_until(&spec, "listening").await;
+    say(&format!("it ran again after {:?}", killed_at.elapsed()));
+    bench.finish().await;
+}
+
+/// While nobody waits: whoever comes first finds out, and `remove` needs no other call before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_copes_with_a_killed_supervisor() {
+    let Some(bench) = Bench::open() else { return };
+    for call in ["status", "stop", "start", "exec", "create", "remove"] {
+        let spec = bench.spec(&["serve-forever", "0.0.0.0:8080"]);
+        bench.start_until(&spec, "listening").await;
+        kill_supervisor(&bench, &spec);
+        let (engine, id) = (&bench.engine, &spec.id);
+        match call {
+            "status" => {
+                assert!(matches!(engine.status(id).await.unwrap(), Status::Exited(exit) if exit.code == 137))
+            }
+            "stop" => {
+                engine.stop(id, DEADLINE).await.unwrap();
+                assert_eq!(bench.processes(id), Vec::<i32>::new());
+            }
+            "start" => {
+                assert!(matches!(engine.start(id).await, Err(EngineError::Exited(exit)) if exit.code == 137))
+            }
+            "exec" => {
+                let ended = engine.exec(id, &["/probe".to_owned(), "ps".to_owned()], DEADLINE).await;
+                assert!(matches!(ended, Err(EngineError::Exited(exit)) if exit.code == 137));
+            }
+            "create" => {
+                engine.create(&spec).await.unwrap();
+                assert_eq!(engine.status(id).await.unwrap(), Status::Created);
+            }
+            _ => {}
+        }
+        engine.remove(id).await.unwrap();
+        bench.assert_gone(id).await;
+    }
+    bench.finish().await;
+}
+
+/// Waiting for a container, and asking for it, meet one who makes it anew: none of them may end the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_notices_a_killed_supervisor_late_does_not_end_the_next_container() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["serve-forever", "0.0.0.0:8080"]);
+    for _ in 0..5 {
+        bench.start_until(&spec, "listening").await;
+        kill_supervisor(&bench, &spec);
+        let looking = futures_util::future::join_all((0..6).map(|_| bench.engine.status(&spec.id)));
+        let again = async {
+            bench.engine.create(&spec).await.unwrap();
+            bench.engine.start(&spec.id).await
+        };
+        let (_, again) = tokio::join!(looking, again);
+        let address = again.unwrap();
+        assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Running { address });
+        bench.engine.remove(&spec.id).await.unwrap();
+    }
+    bench.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_supervisors_are_killed_at_once() {
+    let Some(bench) = Bench::open() else { return };
+    let specs: Vec<_> = (0..6).map(|_| bench.spec(&["serve-forever", "0.0.0.0:8080"])).collect();
+    for spec in &specs {
+        bench.start_until(spec, "listening").await;
+    }
+    let waiting = futures_util::future::join_all(specs.iter().map(|spec| bench.engine.wait(&spec.id)));
+    let killing = async { specs.iter().for_each(|spec| kill_supervisor(&bench, spec)) };
+    let (exits, ()) = tokio::join!(waiting, killing);
+    assert!(
+        exits.into_iter().all(|exit| exit.unwrap().detail.as_deref() == Some("its supervisor was killed"))
+    );
+    for spec in &specs {
+        bench.engine.create(spec).await.unwrap();
+        bench.engine.start(&spec.id).await.unwrap();
+    }
+    specs.iter().for_each(|spec| kill_supervisor(&bench, spec));
+    for spec in &specs {
+        bench.engine.remove(&spec.id).await.unwrap();
+        bench.assert_gone(&spec.id).await;
+    }
+    bench.until("their interfaces are gone", || bench.interfaces().is_empty()).await;
+    bench.finish().await;
+}
+
+/// Kills the supervisor so long after the beginning of a call; afterwards nothing may be left.
+async fn kill_in_the_middle(bench: &Bench, call: usize, after: Duration) {
+    let spec = bench.spec(&["serve", "0.0.0.0:8080"]);
+    let (engine, id) = (&bench.engine, &spec.id);
+    if call > 0 {
+        engine.create(&spec).await.unwrap();
+    }
+    if call > 1 {
+        engine.start(id).await.unwrap();
+    }
+    let work = async {
+        let outcome = match call {
+            0 => engine.create(&spec).await,
+            1 => engine.start(id).await.map(|_| ()),
+            2 => engine.stop(id, DEADLINE).await,
+            3 => engine.exec(id, &["/probe".to_owned(), "ps".to_owned()], DEADLINE).await.map(|_| ()),
+            _ => engine.remove(id).await,
+        };
+        // Leftovers would be a failure: only what was not there to be done may fail.
+        if let Err(error) = &outcome {
+            assert!(
+                !matches!(error, EngineError::Leftovers(_) | EngineError::Refused(_)),
+                "{call} {after:?}: {error}"
+            );
+        }
+    };
+    let killing = async {
+        tokio::time::sleep(after).await;
+        if let Some(supervisor) = bench.supervisor(id) {
+            let _ = kill(supervisor, Signal::SIGKILL);
+        }
+    };
+    tokio::join!(work, killing);
+    tokio::time::timeout(DEADLINE, engine.status(id)).await.expect("an answer").unwrap();
+    engine.remove(id).await.unwrap_or_else(|error| panic!("{call} {after:?}: {error}"));
+    bench.assert_gone(id).await;
+}
+
+async fn kill_in_the_middle_often(rounds: u64) {
+    let Some(bench) = Bench::open() else { return };
+    for round in 0..rounds {
+        // Every call is cut at moments that spread over its length and a little beyond.
+        let after = Duration::from_micros((round / 5) * 90_000 / (rounds / 5).max(1));
+        kill_in_the_middle(&bench, round as usize % 5, after).await;
+    }
+    assert_eq!(bench.engine.list().await.unwrap(), []);
+    bench.until("their interfaces are gone", || bench.interfaces().is_empty()).await;
+    bench.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_can_be_killed_at_any_moment() {
+    kill_in_the_middle_often(40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "long: for make soak"]
+async fn soak_a_supervisor_can_be_killed_at_any_moment() {
+    kill_in_the_middle_often(1000).await;
+}
+
+/// As early as it can be seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_that_dies_while_creating_fails_the_creation() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["exit", "5"]);
+    let folder = bench.run_folder(&spec.id);
+    let killing = async {
+        bench.until("the supervisor listens", || folder.join("shim.sock").exists()).await;
+        if let Some(supervisor) = bench.supervisor(&spec.id) {
+            let _ = kill(supervisor, Signal::SIGKILL);
+        }
+    };
+    let (created, ()) = tokio::join!(bench.engine.create(&spec), killing);
+    match created {
+        Err(error @ EngineError::Host { .. }) => {
+            assert_eq!(error.code(), FailureCode::InternalError);
+            assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Absent);
+        }
+        // It was quicker than the signal.
+        Ok(()) => {}
+        Err(other) => panic!("{other:?}"),
+    }
+    bench.finish().await;
+}
+
+/// Row P7: a supervisor that stands still reads nothing, so the application would stand still once the pipe is
+/// full. Whoever waits for the container wakes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_supervisor_is_woken() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["spam", "50000"]);
+    bench.engine.create(&spec).await.unwrap();
+    bench.engine.start(&spec.id).await.unwrap();
+    let supervisor = bench.supervisor(&spec.id).unwrap();
+    kill(supervisor, Signal::SIGSTOP).unwrap();
+    let exit =
+        tokio::time::timeout(DEADLINE, bench.engine.wait(&spec.id)).await.expect("it is woken").unwrap();
+    assert_eq!(exit.code, 0);
+    assert!(bench.lines(&spec.id).await.last().unwrap().ends_with("049999"));
+
+    let spec = bench.spec(&["serve-forever", "0.0.0.0:8080"]);
+    bench.start_until(&spec, "listening").await;
+    kill(bench.supervisor(&spec.id).unwrap(), Signal::SIGSTOP).unwrap();
+    bench.engine.stop(&spec.id, Duration::from_millis(50)).await.unwrap();
+    assert_eq!(bench.engine.wait(&spec.id).await.unwrap().code, 137);
+    bench.finish().await;
+}
+
+/// Somebody deletes the run folder while its container runs. The next one of that name is safe from the old one's
+/// supervisor, which ends a moment later and would clean up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_that_lost_its_folder_does_not_end_the_next_container() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["serve-forever", "0.0.0.0:8080"]);
+    bench.start_until(&spec, "listening").await;
+    let old = bench.processes(&spec.id);
+    fs::rename(bench.run_folder(&spec.id), bench.config.run.join("moved-away")).unwrap();
+    assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Absent);
+    let address = bench.start_until(&spec, "listening").await;
+    bench
+        .until("the old one is gone", || !old.iter().any(|pid| fs::exists(format!("/proc/{pid}")).unwrap()))
+        .await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Running { address });
+    assert_eq!(bench.processes(&spec.id).len(), 1);
+    fs::remove_dir_all(bench.config.run.join("moved-away")).unwrap();
+    bench.finish().await;
+}
