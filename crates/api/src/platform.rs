@@ -92,8 +92,8 @@ pub trait Platform: Send + Sync + 'static {
     /// Live layers of a deployment that pulls now.
     fn progress(&self, deployment: DeploymentId) -> Option<Progress>;
 
-    /// How the container of the release that serves is; `None` when there is none to look after.
-    fn condition(&self, app: AppId) -> Option<Condition>;
+    /// How each container of the release that serves is, in the order of their numbers; none when none is looked after.
+    fn conditions(&self, app: AppId) -> Vec<InstanceCondition>;
 
     /// Where an application is reached, such as `http://shop.localhost:8080/`.
     fn url(&self, app: &AppName) -> String;
@@ -101,9 +101,13 @@ pub trait Platform: Send + Sync + 'static {
 
 /// How a container that serves is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Condition {
-    /// `starting`, `running` or `backing_off`.
+pub struct InstanceCondition {
+    /// Its number, from 1.
+    pub instance: u16,
+    /// `starting`, `running`, `not_ready` or `backing_off`.
     pub state: &'static str,
+    /// Whether requests are sent to it.
+    pub is_ready: bool,
     /// Starts after the first one.
     pub restarts: u32,
     /// How it ended last, in words.
@@ -185,6 +189,8 @@ pub struct LogQuery {
 pub struct RuntimeLine {
     pub deployment: DeploymentId,
     pub process: Option<ProcessId>,
+    /// The number of the container, from 1, when several run side by side.
+    pub instance: Option<u16>,
     pub line: LogLine,
 }
 

@@ -186,6 +186,53 @@ fn wrong_usage_is_told_before_any_request() {
 }
 
 #[test]
+fn how_an_application_runs_is_set_with_the_deployment_or_later() {
+    let site = Server::start(|_| (200, "", String::new()));
+    let options = [
+        "--instances",
+        "3",
+        "--health-path",
+        "/up",
+        "--health-status",
+        "204",
+        "--liveness-path",
+        "/alive",
+        "--protocol",
+        "grpc",
+    ];
+    let expected = json!({
+        "ingress_protocol": "grpc",
+        "scaling_strategy": {"type": "manual", "config": {"instanceCount": 3}},
+        "liveness_probe": {"httpGet": {"path": "/alive"}},
+        "readiness_probe": {"httpGet": {"path": "/up", "expectedStatus": 204}},
+    });
+    let patch = "PATCH /v3/applications/app-id/processes/proc-id";
+    for (words, last) in
+        [(["deploy", "web"].as_slice(), site.url()), (&["apps", "update", "web"], NEXT.into())]
+    {
+        let server = platform(true, site.url(), deployment("success", Value::Null));
+        let ended = User::of(&server).run(&[words, &options].concat());
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+        assert_eq!(sent(&server, patch), expected);
+        assert_eq!(ended.stdout.lines().last(), Some(last.as_str()), "{}", ended.stdout);
+    }
+    let server = platform(true, site.url(), Value::Null);
+    let user = User::of(&server);
+    let same = user.run(&["apps", "update", "web", "--protocol", "http", "--no-health"]);
+    assert_eq!((same.code, same.stdout.as_str()), (0, "nothing changes: it is that way already\n"));
+    assert_eq!(user.run(&["apps", "update", "web"]).code, 2);
+    for bad in
+        [["--instances", "0"], ["--instances", "51"], ["--health-status", "600"], ["--protocol", "tcp"]]
+    {
+        assert_eq!(user.run(&[&["apps", "update", "web"][..], &bad].concat()).code, 2, "{bad:?}");
+    }
+    assert!(server.requests().iter().all(|request| !request.line.starts_with("PATCH")));
+}
+
+/// What is said after a change that does not count at once.
+const NEXT: &str = "saved; it counts from the next deployment: darsena deploy web";
+
+#[test]
 fn an_application_that_is_not_there_is_named() {
     let server = platform(false, String::new(), Value::Null);
     let ended = User::of(&server).run(&["apps", "show", "web"]);

@@ -120,9 +120,11 @@ impl wanted::Platform for Glue {
             limit: query.limit,
         };
         let lines = self.0.runtime_logs(company, app, &query).await.map_err(translated)?;
+        let several = self.0.conditions(app).len() > 1;
         let line = |line: deploy::RuntimeLine| wanted::RuntimeLine {
             deployment: line.deployment,
             process: None,
+            instance: several.then_some(line.instance),
             line: line.line,
         };
         Ok(lines.into_iter().map(line).collect())
@@ -143,21 +145,26 @@ impl wanted::Platform for Glue {
         Some(wanted::Progress { layers: layers.collect() })
     }
 
-    fn condition(&self, app: AppId) -> Option<wanted::Condition> {
-        let condition = deploy::Condition::of_all(&self.0.conditions(app))?;
-        let deploy::Condition { phase, restarts, last_end, last_end_at } = condition;
-        let (state, next_start_at) = match phase {
-            deploy::Running::Starting => ("starting", None),
-            deploy::Running::Running => ("running", None),
-            deploy::Running::NotReady => ("not_ready", None),
-            deploy::Running::BackingOff { until } => ("backing_off", Some(until)),
-        };
-        Some(wanted::Condition { state, restarts, last_end, last_end_at, next_start_at })
+    fn conditions(&self, app: AppId) -> Vec<wanted::InstanceCondition> {
+        (1..).zip(self.0.conditions(app)).map(instance).collect()
     }
 
     fn url(&self, app: &AppName) -> String {
         self.0.url(app)
     }
+}
+
+/// The container with this number, as people count.
+fn instance((instance, condition): (u16, deploy::Condition)) -> wanted::InstanceCondition {
+    let deploy::Condition { phase, restarts, last_end, last_end_at } = condition;
+    let (state, next_start_at) = match phase {
+        deploy::Running::Starting => ("starting", None),
+        deploy::Running::Running => ("running", None),
+        deploy::Running::NotReady => ("not_ready", None),
+        deploy::Running::BackingOff { until } => ("backing_off", Some(until)),
+    };
+    let is_ready = phase == deploy::Running::Running;
+    wanted::InstanceCondition { instance, state, is_ready, restarts, last_end, last_end_at, next_start_at }
 }
 
 fn translated(error: DeployError) -> wanted::PlatformError {

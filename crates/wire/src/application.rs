@@ -243,14 +243,32 @@ pub struct UpdateApplication {
     pub hibernate_after_seconds: Option<u64>,
 }
 
-/// How the container of the serving release is. Extension.
+/// How the containers of the serving release are, all in one and each. Extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// `starting`, `running`, or `backing_off`: it ended and is started again at `next_start_at`.
+    /// Of the one that is worst off: `running`; `not_ready`: it runs and does not answer; `starting`; `backing_off`: it
+    /// ended and is started again at `next_start_at`.
     pub state: String,
-    /// How often it was started again since the control plane looks after it.
+    /// How often they were started again since the control plane looks after them.
     pub restarts: u32,
-    /// How it ended last, as `code 3` or `killed: out of memory at 512 MB`.
+    /// How one ended last, as `code 3` or `killed: out of memory at 512 MB`.
+    pub last_end: Option<String>,
+    pub last_end_at: Option<String>,
+    pub next_start_at: Option<String>,
+    /// In the order of their numbers.
+    #[serde(default)]
+    pub instances: Vec<InstanceCondition>,
+}
+
+/// How one container of the serving release is, in the words of [`Condition`]. Extension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceCondition {
+    /// Its number, from 1.
+    pub instance: u16,
+    pub state: String,
+    /// Whether requests are sent to it.
+    pub is_ready: bool,
+    pub restarts: u32,
     pub last_end: Option<String>,
     pub last_end_at: Option<String>,
     pub next_start_at: Option<String>,

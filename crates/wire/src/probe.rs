@@ -31,11 +31,11 @@ pub struct ExecProbe {
     pub command: Vec<String>,
 }
 
-/// Send a request; 2xx and 3xx count as healthy.
+/// Send a request; 2xx and 3xx count as healthy unless one status is expected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpGetProbe {
-    /// Host header and address.
+    /// Host header; the request goes to the container itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +48,9 @@ pub struct HttpGetProbe {
     pub scheme: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_headers: Option<Vec<ProbeHeader>>,
+    /// 100 to 599: the one status that counts as healthy. Extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_status: Option<u16>,
 }
 
 /// A header of a probe's request.

@@ -90,7 +90,7 @@ pub struct UpdateProcess {
     pub ingress_protocol: Option<IngressProtocol>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling_strategy: Option<ScalingStrategy>,
-    /// 0 to 50. Alias of `scaling_strategy` of the manual kind, which wins.
+    /// 1 to 50. Alias of `scaling_strategy` of the manual kind, which wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,7 @@ pub enum ScalingStrategy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManualScaling {
-    /// 0 to 50.
+    /// 1 to 50.
     pub instance_count: u32,
 }
 

@@ -167,8 +167,8 @@ async fn around(call: &Call, app: &App) -> Result<Around, ApiError> {
         Some(serving) => call.store().deployment(app.id, serving).await?.digest,
         None => None,
     };
-    let condition = call.state.platform.condition(app.id);
-    Ok(Around { url: call.state.platform.url(&app.name), digest, condition })
+    let conditions = call.state.platform.conditions(app.id);
+    Ok(Around { url: call.state.platform.url(&app.name), digest, conditions })
 }
 
 fn explain(error: StoreError, app: &App) -> ApiError {

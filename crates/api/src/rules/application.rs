@@ -8,13 +8,14 @@ use serde_json::json;
 use uuid::Uuid;
 use wire::{
     Application, ApplicationListItem, ApplicationSource, ApplicationStatus, ApplicationType, BuildType,
-    Buildpack, BuildpackInput, Condition, ImagePolicy, UpdateApplication,
+    Buildpack, BuildpackInput, ImagePolicy, UpdateApplication,
 };
 
 use crate::check;
 use crate::error::ApiError;
-use crate::platform;
+use crate::platform::InstanceCondition;
 use crate::routes::resources::CLUSTER;
+use crate::rules::condition;
 
 const ONE_WEEK_SECONDS: u64 = 604_800;
 
@@ -127,8 +128,8 @@ pub struct Around {
     pub url: String,
     /// Digest of what serves now.
     pub digest: Option<Digest>,
-    /// How its container is.
-    pub condition: Option<platform::Condition>,
+    /// How its containers are.
+    pub conditions: Vec<InstanceCondition>,
 }
 
 /// The full record.
@@ -172,19 +173,8 @@ pub fn show(app: &App, around: Around) -> Application {
         created_at: app.created_at.to_string(),
         updated_at: app.updated_at.to_string(),
         url: Some(around.url),
-        condition: around.condition.map(show_condition),
+        condition: condition::show(&around.conditions),
         serving_deployment_id: app.serving.map(|id| id.to_string()),
-    }
-}
-
-fn show_condition(condition: platform::Condition) -> Condition {
-    let moment = |at: Option<model::Timestamp>| at.map(|at| at.to_string());
-    Condition {
-        state: condition.state.to_owned(),
-        restarts: condition.restarts,
-        last_end: condition.last_end,
-        last_end_at: moment(condition.last_end_at),
-        next_start_at: moment(condition.next_start_at),
     }
 }
 

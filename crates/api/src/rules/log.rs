@@ -142,6 +142,9 @@ pub fn show_runtime(index: usize, line: &RuntimeLine) -> LogEntry {
     let mut tags = Map::new();
     tags.insert("deployment".into(), json!(line.deployment.to_string()));
     tags.insert("stream".into(), json!(stream));
+    if let Some(instance) = line.instance {
+        tags.insert("instance".into(), json!(instance));
+    }
     if let Some(process) = line.process {
         tags.insert("process".into(), json!(process.to_string()));
     }

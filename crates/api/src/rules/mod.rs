@@ -1,8 +1,10 @@
 //! From what a request says to what is stored, and back: pure functions, no store, no network.
 
 pub mod application;
+pub mod condition;
 pub mod credential;
 pub mod deployment;
 pub mod keys;
 pub mod log;
+pub mod probe;
 pub mod process;

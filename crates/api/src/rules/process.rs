@@ -7,6 +7,7 @@ use wire::{
 
 use crate::check;
 use crate::error::ApiError;
+use crate::rules::probe;
 
 const MOST_INSTANCES: u32 = 50;
 
@@ -76,7 +77,7 @@ pub fn change(process: &mut Process, input: UpdateProcess) -> Result<(), ApiErro
             None => {}
             Some(None) => *stored = None,
             Some(Some(probe)) => {
-                check_probe(field, &probe)?;
+                probe::check(field, &probe)?;
                 *stored = Some(json(&probe)?);
             }
         }
@@ -118,10 +119,14 @@ fn scaling(
         (None, None) => Ok(None),
         (None, Some(count)) => {
             let count = check::range("instances", count, 0, i64::from(MOST_INSTANCES))?;
-            Ok(Some(manual(u32::try_from(count).expect("the range was checked"))))
+            let count = u32::try_from(count).expect("the range was checked");
+            refuse_none("instances", count)?;
+            Ok(Some(manual(count)))
         }
         (Some(ScalingStrategy::Manual(manual)), _) => {
-            check::range(&field("instanceCount"), manual.instance_count, 0, MOST_INSTANCES)?;
+            let field = field("instanceCount");
+            check::range(&field, manual.instance_count, 0, MOST_INSTANCES)?;
+            refuse_none(&field, manual.instance_count)?;
             Ok(Some(ScalingStrategy::Manual(manual)))
         }
         (Some(ScalingStrategy::Horizontal(horizontal)), _) => {
@@ -131,9 +136,20 @@ fn scaling(
     }
 }
 
+/// An application without a container is a suspended one, and shows itself as that.
+fn refuse_none(field: &str, count: u32) -> Result<(), ApiError> {
+    match count {
+        0 => {
+            let problem = "at least 1; to stop an application suspend it: POST /applications/{id}/suspend";
+            Err(ApiError::invalid(field, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_horizontal(scaling: &HorizontalScaling, field: impl Fn(&str) -> String) -> Result<(), ApiError> {
     check::range(&field("minInstanceCount"), scaling.min_instance_count, 0, MOST_INSTANCES)?;
-    check::range(&field("maxInstanceCount"), scaling.max_instance_count, 0, MOST_INSTANCES)?;
+    check::range(&field("maxInstanceCount"), scaling.max_instance_count, 1, MOST_INSTANCES)?;
     if scaling.min_instance_count > scaling.max_instance_count {
         return Err(ApiError::invalid(&field("minInstanceCount"), "it is greater than maxInstanceCount"));
     }
@@ -152,45 +168,11 @@ fn check_horizontal(scaling: &HorizontalScaling, field: impl Fn(&str) -> String)
     Ok(())
 }
 
-fn check_probe(field: &str, probe: &Probe) -> Result<(), ApiError> {
-    let kinds = [probe.exec.is_some(), probe.http_get.is_some(), probe.tcp_socket.is_some()];
-    if kinds.into_iter().filter(|given| *given).count() != 1 {
-        return Err(ApiError::invalid(field, "a probe is exactly one of exec, httpGet and tcpSocket"));
-    }
-    for (name, value, least) in [
-        ("initialDelaySeconds", probe.initial_delay_seconds, 0),
-        ("periodSeconds", probe.period_seconds, 1),
-        ("timeoutSeconds", probe.timeout_seconds, 1),
-        ("successThreshold", probe.success_threshold, 1),
-        ("failureThreshold", probe.failure_threshold, 1),
-    ] {
-        if let Some(value) = value {
-            check::range(&format!("{field}.{name}"), value, least, i32::MAX as u32)?;
-        }
-    }
-    let ports =
-        [probe.http_get.as_ref().and_then(|http| http.port), probe.tcp_socket.as_ref().map(|tcp| tcp.port)];
-    if ports.contains(&Some(0)) {
-        return Err(ApiError::invalid(&format!("{field}.port"), "0 is not within 1 to 65535"));
-    }
-    let Some(http) = &probe.http_get else { return Ok(()) };
-    if http.scheme.as_deref().is_some_and(|scheme| !matches!(scheme, "HTTP" | "HTTPS")) {
-        return Err(ApiError::invalid(&format!("{field}.httpGet.scheme"), "it must be HTTP or HTTPS"));
-    }
-    // These texts become part of a request.
-    let headers = http.http_headers.iter().flatten().flat_map(|header| [&header.name, &header.value]);
-    let mut texts = http.path.iter().chain(&http.host).chain(headers);
-    match texts.any(|text| text.chars().any(char::is_control)) {
-        true => Err(ApiError::invalid(&format!("{field}.httpGet"), "it cannot hold control characters")),
-        false => Ok(()),
-    }
-}
-
 /// How a process is shown.
 pub fn show(process: &Process) -> Result<wire::Process, ApiError> {
     let size = ResourceType::find(&process.size.to_string());
     let is_grpc = process.ingress_protocol == "grpc";
-    let probe = |stored: &Option<String>| stored.as_deref().map(stored_json::<Probe>).transpose();
+    let show_probe = |stored: &Option<String>| stored.as_deref().map(stored_json::<Probe>).transpose();
     Ok(wire::Process {
         id: process.id.to_string(),
         app_id: Some(process.app.to_string()),
@@ -212,8 +194,8 @@ pub fn show(process: &Process) -> Result<wire::Process, ApiError> {
         schedule: None,
         time_zone: None,
         job_start_policy: None,
-        liveness_probe: probe(&process.liveness_probe)?,
-        readiness_probe: probe(&process.readiness_probe)?,
+        liveness_probe: show_probe(&process.liveness_probe)?,
+        readiness_probe: show_probe(&process.readiness_probe)?,
         internal_hostname: None,
         created_at: process.created_at.to_string(),
         updated_at: process.updated_at.to_string(),

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use api::platform::{
-    self, DeployRequest, ImageProblem, InspectedPlatform, Inspection, LayerProgress, LayerState, LogQuery,
-    LoginCheck, LoginVerdict, Platform, PlatformError, Progress, RuntimeLine,
+    DeployRequest, ImageProblem, InspectedPlatform, Inspection, InstanceCondition, LayerProgress, LayerState,
+    LogQuery, LoginCheck, LoginVerdict, Platform, PlatformError, Progress, RuntimeLine,
 };
 use async_trait::async_trait;
 use model::deployment::State;
@@ -318,6 +318,7 @@ impl Platform for Double {
             .map(|(at, stream, text)| RuntimeLine {
                 deployment,
                 process: None,
+                instance: Some(2),
                 line: LogLine { at: *at, stream: *stream, text: text.clone() },
             })
             .collect();
@@ -329,15 +330,27 @@ impl Platform for Double {
         Some(Progress { layers: vec![layer] })
     }
 
-    fn condition(&self, _app: AppId) -> Option<platform::Condition> {
-        let last_end_at = Some(Timestamp::UNIX_EPOCH);
-        Some(platform::Condition {
+    fn conditions(&self, _app: AppId) -> Vec<InstanceCondition> {
+        let end = Some(Timestamp::UNIX_EPOCH);
+        let first = InstanceCondition {
+            instance: 1,
+            state: "running",
+            is_ready: true,
+            restarts: 0,
+            last_end: None,
+            last_end_at: None,
+            next_start_at: None,
+        };
+        let second = InstanceCondition {
+            instance: 2,
             state: "backing_off",
+            is_ready: false,
             restarts: 2,
             last_end: Some("code 3".to_owned()),
-            last_end_at,
-            next_start_at: last_end_at,
-        })
+            last_end_at: end,
+            next_start_at: end,
+        };
+        vec![first, second]
     }
 
     fn url(&self, app: &AppName) -> String {

@@ -25,7 +25,9 @@ async fn what_is_sent_comes_back() {
         }},
         "liveness_probe": {"tcpSocket": {"port": 80}},
         "readiness_probe": {
-            "httpGet": {"path": "/healthz", "httpHeaders": [{"name": "x-a", "value": "b"}]},
+            "httpGet": {
+                "path": "/healthz", "httpHeaders": [{"name": "x-a", "value": "b"}], "expectedStatus": 204,
+            },
             "periodSeconds": 5,
         },
     });
@@ -79,6 +81,11 @@ async fn bad_changes_are_refused_and_change_nothing() {
         (json!({"name": "x", "entrypoint": "x".repeat(1025)}), "entrypoint"),
         (json!({"name": "x", "resource_type_id": "huge"}), "process-resource-types"),
         (json!({"name": "x", "instances": 51}), "instances"),
+        (json!({"name": "x", "instances": 0}), "suspend it"),
+        (
+            json!({"name": "x", "scaling_strategy": {"type": "manual", "config": {"instanceCount": 0}}}),
+            "suspend it",
+        ),
         (
             json!({"name": "x", "scaling_strategy": {"type": "manual", "config": {"instanceCount": 51}}}),
             "instanceCount",
@@ -94,7 +101,9 @@ async fn bad_changes_are_refused_and_change_nothing() {
         (json!({"name": "x", "ingress_protocol": "tcp"}), "ingress_protocol"),
         (json!({"name": "x", "liveness_probe": {}}), "exactly one"),
         (json!({"name": "x", "liveness_probe": {"tcpSocket": {"port": 0}}}), "port"),
-        (json!({"name": "x", "readiness_probe": {"httpGet": {"path": "/a\r\nb"}}}), "control"),
+        (json!({"name": "x", "readiness_probe": {"httpGet": {"path": "/a\r\nb"}}}), "%XX"),
+        (json!({"name": "x", "readiness_probe": {"httpGet": {"scheme": "HTTPS"}}}), "over HTTP"),
+        (json!({"name": "x", "liveness_probe": {"httpGet": {"expectedStatus": 600}}}), "expectedStatus"),
         (
             json!({"name": "x", "readiness_probe": {"tcpSocket": {"port": 1}, "periodSeconds": 0}}),
             "periodSeconds",

@@ -3,6 +3,8 @@
 use client::Client;
 use wire::*;
 
+use super::condition;
+use super::settings::{self, Settings};
 use crate::ago::ago;
 use crate::failure::Failure;
 use crate::find;
@@ -16,6 +18,13 @@ pub enum Command {
     List,
     /// One application.
     Show(Name),
+    /// Change how an application runs.
+    Update {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// Remove an application with its deployments and variables.
     Delete {
         #[command(flatten)]
@@ -42,6 +51,7 @@ pub async fn run(client: &Client, command: &Command, output: &Output) -> Result<
     match command {
         Command::List => list(client, output).await,
         Command::Show(Name { name }) => show(client, name, output).await,
+        Command::Update { name: Name { name }, settings } => update(client, name, settings, output).await,
         Command::Delete { name: Name { name }, yes } => delete(client, name, *yes, output).await,
         Command::Suspend(Name { name }) => {
             let application = find::existing(client, name).await?;
@@ -83,36 +93,61 @@ async fn show(client: &Client, name: &str, output: &Output) -> Result<(), Failur
     let process = find::web_process(client, &found.id).await?;
     let credential = find::credential_of(client, &application.docker_registry_credential_id).await?;
     let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
-    output.record(&[
+    let containers = condition::rows(application.condition.as_ref());
+    let mut pairs = vec![
         ("name", application.name.clone()),
         ("state", state(application.status, application.is_suspended).to_owned()),
-        ("container", container(application.condition.as_ref())),
+    ];
+    pairs.extend(containers.iter().map(|(name, words)| (name.as_str(), words.clone())));
+    pairs.extend([
         ("url", text(&application.url)),
         ("image", text(&application.docker_image)),
         ("digest", text(&application.docker_image_digest)),
         ("credential", credential),
-        ("port", process.as_ref().and_then(|web| web.port).map_or("-".to_owned(), |port| port.to_string())),
-        ("size", process.as_ref().map_or("-".to_owned(), size)),
+    ]);
+    pairs.extend(process.as_ref().map(settings).into_iter().flatten());
+    pairs.extend([
         ("deployment", text(&application.serving_deployment_id)),
         ("created", application.created_at.clone()),
         ("id", application.id.clone()),
-    ])
+    ]);
+    output.record(&pairs)
 }
 
-/// `running`, or what happened to it and when it is started again.
-fn container(condition: Option<&Condition>) -> String {
-    let Some(condition) = condition else { return "-".to_owned() };
-    let mut words = condition.state.replace('_', " ");
-    if condition.restarts > 0 {
-        words += &format!(", started again {} times", condition.restarts);
+/// How the web process runs, from the next deployment on.
+fn settings(process: &Process) -> [(&'static str, String); 6] {
+    let probe = |probe: &Option<Probe>| probe.as_ref().map_or("-".to_owned(), settings::words);
+    let protocol = match process.ingress_protocol {
+        Some(IngressProtocol::Grpc) => "grpc",
+        _ => "http",
+    };
+    [
+        ("port", process.port.map_or("-".to_owned(), |port| port.to_string())),
+        ("protocol", protocol.to_owned()),
+        ("instances", settings::instances(process).to_string()),
+        ("health", probe(&process.readiness_probe)),
+        ("liveness", probe(&process.liveness_probe)),
+        ("size", size(process)),
+    ]
+}
+
+async fn update(client: &Client, name: &str, settings: &Settings, output: &Output) -> Result<(), Failure> {
+    if !settings.is_any() {
+        return Err(Failure::usage("there is nothing to change").hint("see `darsena apps update --help`"));
     }
-    if let Some(end) = &condition.last_end {
-        words += &format!(", last end: {end}");
+    let application = find::existing(client, name).await?;
+    let change = settings.apply(client, &application.id).await?;
+    if output.json {
+        return output.json(&find::web_process(client, &application.id).await?);
     }
-    if let Some(next) = &condition.next_start_at {
-        words += &format!(", next start {next}");
+    if change.ingress_protocol.is_some() {
+        output.line(&format!("{name} is asked in the new protocol from now on"))?;
     }
-    words
+    match (UpdateProcess { ingress_protocol: None, ..change.clone() }) == UpdateProcess::default() {
+        false => output.line(&format!("saved; it counts from the next deployment: darsena deploy {name}")),
+        true if change.ingress_protocol.is_some() => Ok(()),
+        true => output.line("nothing changes: it is that way already"),
+    }
 }
 
 fn size(process: &Process) -> String {

@@ -5,6 +5,7 @@ use serde_json::json;
 use wire::*;
 
 use super::outcome::{self, Deployed};
+use super::settings::Settings;
 use super::variables;
 use crate::failure::Failure;
 use crate::find;
@@ -26,16 +27,12 @@ pub struct Args {
     /// Pull the image without a login.
     #[arg(long)]
     no_credential: bool,
-    /// Port that the application listens on; left out: the one it has, else the image's EXPOSE, else 8080.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
     /// Set an environment variable; may be repeated. Other users of this machine can see it in `ps`; for secrets
     /// there is `darsena env NAME set --stdin`.
     #[arg(long, short, value_name = "K=V")]
     env: Vec<String>,
-    /// Path that has to answer with 2xx or 3xx before traffic is switched.
-    #[arg(long, value_name = "PATH", value_parser = health_path)]
-    health_path: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
     /// Do not wait: print the deployment's id and the URL.
     #[arg(long)]
     no_wait: bool,
@@ -46,7 +43,7 @@ pub async fn run(client: &Client, args: &Args, output: &Output) -> Result<(), Fa
     let pairs = Pair::parse_all(args.env.iter().map(String::as_str))?;
     let credential = credential(client, args).await?;
     let application = application(client, args, credential.as_ref(), output).await?;
-    set_process(client, &application.id, args).await?;
+    args.settings.apply(client, &application.id).await?;
     variables::set(client, &application.id, &pairs).await?;
     let deployment = client.trigger_deployment(&application.id, &TriggerDeployment::default()).await?;
     if args.no_wait {
@@ -163,63 +160,4 @@ async fn create(
     client.delete_application(&application.id).await?;
     Err(Failure::new(format!("the name {} is taken; the server offered {}", args.name, application.name))
         .hint("choose another name"))
-}
-
-/// Sends only what differs, so that a plain redeploy changes nothing.
-async fn set_process(client: &Client, application: &str, args: &Args) -> Result<(), Failure> {
-    if args.port.is_none() && args.health_path.is_none() {
-        return Ok(());
-    }
-    let process = find::web_process(client, application)
-        .await?
-        .ok_or_else(|| Failure::new(format!("{} has no web process", args.name)))?;
-    let change = UpdateProcess {
-        port: args.port.filter(|port| process.port != Some(*port)).map(i64::from),
-        readiness_probe: probe(args.health_path.as_deref(), process.readiness_probe.as_ref()).map(Some),
-        ..Default::default()
-    };
-    if change != UpdateProcess::default() {
-        client.update_process(application, &process.id, &change).await?;
-    }
-    Ok(())
-}
-
-/// The probe to set, when it is not that already. Timings that were set before stay.
-fn probe(path: Option<&str>, current: Option<&Probe>) -> Option<Probe> {
-    let path = path?;
-    let current = current.cloned().unwrap_or_default();
-    let get = HttpGetProbe { path: Some(path.to_owned()), ..current.http_get.clone().unwrap_or_default() };
-    let wanted = Probe { http_get: Some(get), exec: None, tcp_socket: None, ..current.clone() };
-    (wanted != current).then_some(wanted)
-}
-
-fn health_path(text: &str) -> Result<String, String> {
-    if !text.starts_with('/') {
-        return Err("a path begins with /".to_owned());
-    }
-    match text.chars().find(|c| c.is_whitespace() || c.is_control()) {
-        Some(bad) => Err(format!("a path cannot hold {bad:?}")),
-        None => Ok(text.to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_health_path_keeps_the_timings_and_is_sent_only_when_it_differs() {
-        let set = probe(Some("/up"), None).unwrap();
-        assert_eq!(set.http_get.as_ref().unwrap().path.as_deref(), Some("/up"));
-        assert_eq!(probe(Some("/up"), Some(&set)), None);
-        let timed = Probe {
-            period_seconds: Some(9),
-            tcp_socket: Some(TcpSocketProbe { host: None, port: 1 }),
-            ..Probe::default()
-        };
-        let set = probe(Some("/up"), Some(&timed)).unwrap();
-        assert_eq!((set.period_seconds, set.tcp_socket), (Some(9), None));
-        assert_eq!(probe(None, Some(&timed)), None);
-        assert!(health_path("up").is_err() && health_path("/a b").is_err() && health_path("/up?x=1").is_ok());
-    }
 }

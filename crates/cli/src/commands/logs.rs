@@ -97,7 +97,10 @@ fn print(entry: &LogEntry, output: &Output) -> Result<(), Failure> {
     if output.json {
         output.json_line(entry)
     } else {
-        output.line(&format!("{}  {}", entry.timestamp, entry.message))
+        match entry.tags.get("instance") {
+            Some(instance) => output.line(&format!("{}  [{instance}] {}", entry.timestamp, entry.message)),
+            None => output.line(&format!("{}  {}", entry.timestamp, entry.message)),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 pub mod apps;
+mod condition;
 pub mod deploy;
 pub mod deployments;
 pub mod doctor;
@@ -9,5 +10,6 @@ pub mod images;
 pub mod logs;
 mod outcome;
 pub mod registries;
+mod settings;
 pub mod setup;
 mod variables;
