@@ -1,6 +1,7 @@
 //! Bodies under way. Nothing is gathered: each piece is passed on as it comes.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -150,12 +151,14 @@ pub(crate) struct InFlight {
 pub(crate) struct AnswerBody {
     incoming: Incoming,
     delivery: Option<Arc<Delivery>>,
+    /// Of the client's connection.
+    delivered: Arc<AtomicU64>,
     _in_flight: InFlight,
 }
 
 impl AnswerBody {
-    pub(crate) fn new(incoming: Incoming, in_flight: InFlight) -> Self {
-        Self { incoming, delivery: Delivery::begin(), _in_flight: in_flight }
+    pub(crate) fn new(incoming: Incoming, delivered: Arc<AtomicU64>, in_flight: InFlight) -> Self {
+        Self { incoming, delivery: Delivery::begin(), delivered, _in_flight: in_flight }
     }
 }
 
@@ -180,8 +183,12 @@ impl Body for AnswerBody {
             delivery.asked();
         }
         let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
-        if let (Some(delivery), Some(Ok(frame))) = (&this.delivery, &frame) {
-            delivery.given(frame.data_ref().map_or(0, Bytes::len));
+        if let Some(Ok(frame)) = &frame {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            this.delivered.fetch_add(bytes as u64, Ordering::Relaxed);
+            if let Some(delivery) = &this.delivery {
+                delivery.given(bytes);
+            }
         }
         Poll::Ready(frame)
     }

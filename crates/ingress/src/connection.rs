@@ -59,8 +59,8 @@ pub(crate) async fn serve(
     };
     let Some((io, protocol)) = accepted else { return };
     let origin = Origin { client: peer.ip().to_canonical(), local };
-    let connection = Connection { origin, place, is_tunnel: io.is_tunnel() };
-    let connection = Arc::new(connection);
+    let (is_tunnel, delivered) = (io.is_tunnel(), io.delivered());
+    let connection = Arc::new(Connection { origin, place, is_tunnel, delivered });
     // Errors are the client's: it went away, or sent what is no HTTP and was told so.
     match protocol {
         Protocol::Http1 => {

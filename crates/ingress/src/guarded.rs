@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use crate::framing::{Framing, Step};
+use crate::meter::Meter;
 
 /// How HTTP/2 begins when both sides know that they speak it (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -46,6 +47,9 @@ pub(crate) struct Guarded {
     was_refused: bool,
     /// Runs once our side is closed while the client still sends.
     linger: Option<Pin<Box<Sleep>>>,
+    /// For HTTP/2.
+    meter: Option<(Meter, Instant)>,
+    delivered: Arc<AtomicU64>,
 }
 
 impl Guarded {
@@ -64,6 +68,8 @@ impl Guarded {
             head_timer: None,
             was_refused: false,
             linger: None,
+            meter: (protocol == Protocol::Http2).then(|| (Meter::new(), Instant::now())),
+            delivered: Arc::default(),
         };
         Some((guarded, protocol))
     }
@@ -71,6 +77,28 @@ impl Guarded {
     /// To be set when the connection stops speaking HTTP/1.
     pub(crate) fn is_tunnel(&self) -> Arc<AtomicBool> {
         self.is_tunnel.clone()
+    }
+
+    /// To be told how many bytes of answers the client gets.
+    pub(crate) fn delivered(&self) -> Arc<AtomicU64> {
+        self.delivered.clone()
+    }
+
+    /// Reads what is no HTTP/1.
+    fn poll_tunnel(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = out.filled().len();
+        if self.waiting.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, out))?;
+        } else {
+            self.give(self.waiting.len(), out);
+        }
+        if let Some((meter, began)) = &mut self.meter {
+            meter.follow(&out.filled()[before..]);
+            if meter.is_flooded(began.elapsed(), self.delivered.load(Ordering::Relaxed)) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a flood of frames")));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Hands out what waits, `count` bytes at most.
@@ -132,11 +160,7 @@ impl AsyncRead for Guarded {
         let this = &mut *self;
         loop {
             if this.is_tunnel.load(Ordering::Acquire) {
-                if this.waiting.is_empty() {
-                    return Pin::new(&mut this.stream).poll_read(cx, out);
-                }
-                this.give(this.waiting.len(), out);
-                return Poll::Ready(Ok(()));
+                return this.poll_tunnel(cx, out);
             }
             if this.released > 0 {
                 this.released -= this.give(this.released, out);

@@ -7,7 +7,7 @@
 //! A request's way: `listener` takes the connection if `places` has one, `guarded` lets through what `framing` finds
 //! unambiguous, hyper reads it in `connection`, and `proxy` tells the story: `host` says whom it is for, `routing` which
 //! backend answers, `headers` what passes, `forward` sends it on a connection of `pool` or from `dial`, `body` carries
-//! the pieces. `pace`, `delivery` and `resets` notice clients that keep an application busy for nothing.
+//! the pieces. `pace`, `delivery`, `resets` and `meter` notice clients that keep an application busy for nothing.
 
 mod answer;
 mod body;
@@ -28,6 +28,7 @@ mod headers;
 mod host;
 mod limits;
 mod listener;
+mod meter;
 mod pace;
 mod places;
 mod pool;

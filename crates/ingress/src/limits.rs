@@ -18,7 +18,7 @@ pub struct Limits {
     /// Connections of clients. When all are taken the one that was idle for longest makes room, and without an idle
     /// one the newcomer is refused with 503.
     pub connections: usize,
-    /// Connections of one client: an IPv4 address, or an IPv6 network of 64 bits. An address of a loopback or private
+    /// Connections of one client, and requests of it at a time: an IPv4 address, or an IPv6 network of 64 bits. An address of a loopback or private
     /// network may be a proxy that asks for many people, and has half of `connections` instead. When all are taken, the
     /// client's own idle connection makes room, or the newcomer is refused with 429.
     pub per_address: usize,

@@ -31,6 +31,7 @@ struct State {
 #[derive(Default)]
 struct Client {
     taken: usize,
+    requests: usize,
     idle: BTreeMap<u64, Arc<Notify>>,
 }
 
@@ -69,7 +70,7 @@ impl Places {
             let (places, wanted) = (self.clone(), Arc::default());
             Arc::new(Place { places, client, wanted, use_: Mutex::default() })
         };
-        place.idle(&mut place.use_.lock().unwrap_or_else(PoisonError::into_inner));
+        place.begin();
         Ok(place)
     }
 }
@@ -115,18 +116,32 @@ impl Place {
         self.use_.lock().unwrap_or_else(PoisonError::into_inner).requests == 0
     }
 
-    /// To be kept as long as a request, its answer or its tunnel is under way.
-    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+    /// To be kept as long as a request, its answer or its tunnel is under way. A client has as many of them at a time
+    /// as connections: those that share a connection take as much memory.
+    pub(crate) fn busy(self: &Arc<Self>) -> Result<Busy, Reason> {
         let mut use_ = self.use_.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.places.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = state.clients.entry(self.client).or_default();
+        if client.requests >= self.places.limits.of(self.client) {
+            return Err(Reason::TooMany);
+        }
+        client.requests += 1;
         use_.requests += 1;
         if let Some(since) = use_.idle_since.take() {
-            self.places.state.lock().unwrap_or_else(PoisonError::into_inner).no_longer_idle(since);
+            state.no_longer_idle(since);
         }
-        Busy(self.clone())
+        drop(state);
+        drop(use_);
+        Ok(Busy(self.clone()))
     }
 
-    fn idle(&self, use_: &mut Use) {
+    fn begin(&self) {
+        let mut use_ = self.use_.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.places.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.make_idle(&mut use_, &mut state);
+    }
+
+    fn make_idle(&self, use_: &mut Use, state: &mut State) {
         let since = state.next;
         state.next += 1;
         state.idle.insert(since, self.client);
@@ -138,9 +153,13 @@ impl Place {
 impl Drop for Busy {
     fn drop(&mut self) {
         let mut use_ = self.0.use_.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.places.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = state.clients.get_mut(&self.0.client) {
+            client.requests -= 1;
+        }
         use_.requests -= 1;
         if use_.requests == 0 {
-            self.0.idle(&mut use_);
+            self.0.make_idle(&mut use_, &mut state);
         }
     }
 }
@@ -195,7 +214,7 @@ mod tests {
         let places = places(4, 2);
         for _ in 0..100 {
             let place = enter(&places, ONE).unwrap_or_else(|_| panic!());
-            let busy = place.busy();
+            let busy = place.busy().unwrap_or_else(|_| panic!());
             drop((place, busy));
         }
         let state = places.state.lock().unwrap();
@@ -227,6 +246,18 @@ mod tests {
         drop(two);
         let _all_work = [&one, &three, &four, &five].map(|place| place.busy());
         assert_eq!(enter(&places, "2001:db8:1::1").err(), Some(Reason::Busy));
+    }
+
+    #[test]
+    fn requests_that_share_a_connection_count_like_connections() {
+        let places = places(100, 3);
+        let [first, second] = [(); 2].map(|()| enter(&places, ONE).unwrap_or_else(|_| panic!()));
+        let busy = [first.busy(), first.busy(), second.busy()];
+        assert!(busy.iter().all(Result::is_ok));
+        assert_eq!(second.busy().err(), Some(Reason::TooMany));
+        assert!(enter(&places, OTHER).is_ok_and(|other| other.busy().is_ok()));
+        drop(busy);
+        assert!(second.busy().is_ok());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -51,6 +51,8 @@ pub(crate) struct Connection {
     pub place: Arc<Place>,
     /// Set when it stops speaking HTTP.
     pub is_tunnel: Arc<AtomicBool>,
+    /// Bytes of applications' answers that went out.
+    pub delivered: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -106,7 +108,7 @@ impl Proxy {
     }
 
     async fn pass(&self, connection: &Connection, mut request: Request<Incoming>) -> Result<Answer, Reason> {
-        let busy = connection.place.busy();
+        let busy = connection.place.busy()?;
         let client = hyper::upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();
         let host = host::host_of(&parts)?;
@@ -150,7 +152,8 @@ impl Proxy {
         let in_flight = InFlight { _assigned: assigned, _busy: busy, _lease: lease };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::prepare_response(response.headers_mut(), false);
-            return Ok(response.map(|body| Either::Right(AnswerBody::new(body, in_flight))));
+            let delivered = connection.delivered.clone();
+            return Ok(response.map(|body| Either::Right(AnswerBody::new(body, delivered, in_flight))));
         }
         match upgrade {
             Some(_) => Ok(self.tunnel(connection, client, response, in_flight)),

@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "every test file is a program of its own and uses a part of this")]
 
+pub mod frames;
 pub mod place;
 
 use std::convert::Infallible;
