@@ -53,6 +53,8 @@ pub(crate) struct LogWriter {
     file: Option<File>,
     size: u64,
     batch: Vec<u8>,
+    /// The latest moment with its text: of a flood many lines have the same.
+    stamp: Option<(Timestamp, String)>,
 }
 
 impl LogWriter {
@@ -62,12 +64,18 @@ impl LogWriter {
 
     fn with_limit(folder: &Path, file_max: u64) -> Self {
         let batch = Vec::with_capacity(BATCH + LINE_MAX + 64);
-        Self { folder: folder.to_owned(), file_max, file: None, size: 0, batch }
+        Self { folder: folder.to_owned(), file_max, file: None, size: 0, batch, stamp: None }
     }
 
     pub fn line(&mut self, at: Timestamp, stream: Stream, text: &[u8]) {
-        // Writing into memory cannot fail.
-        let _ = write!(self.batch, "{at:.6} {} ", word(stream));
+        let stamp = match &mut self.stamp {
+            Some((moment, text)) if *moment == at => text,
+            stamp => &mut stamp.insert((at, format!("{at:.6}"))).1,
+        };
+        self.batch.extend_from_slice(stamp.as_bytes());
+        self.batch.push(b' ');
+        self.batch.extend_from_slice(word(stream).as_bytes());
+        self.batch.push(b' ');
         self.batch.extend_from_slice(text);
         self.batch.push(b'\n');
         if self.batch.len() >= BATCH {

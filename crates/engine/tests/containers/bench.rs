@@ -108,12 +108,16 @@ impl Bench {
     pub async fn start_until(&self, spec: &ContainerSpec, word: &str) -> std::net::SocketAddr {
         self.engine.create(spec).await.unwrap();
         let address = self.engine.start(&spec.id).await.unwrap();
+        self.until_printed(&spec.id, word).await;
+        address
+    }
+
+    pub async fn until_printed(&self, id: &ContainerId, word: &str) {
         let deadline = Instant::now() + DEADLINE;
-        while !self.lines(&spec.id).await.iter().any(|line| line.contains(word)) {
-            assert!(Instant::now() < deadline, "{word:?} was not printed: {:?}", self.lines(&spec.id).await);
+        while !self.lines(id).await.iter().any(|line| line.contains(word)) {
+            assert!(Instant::now() < deadline, "{word:?} was not printed: {:?}", self.lines(id).await);
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        address
     }
 
     pub fn run_folder(&self, id: &ContainerId) -> PathBuf {
@@ -179,22 +183,34 @@ impl Bench {
             folders.iter().filter(|path| path.exists()).map(|path| format!("folder {}", path.display())),
         );
         let run = self.run_folder(id);
-        let is_named = |line: &[u8]| {
-            line.split(|byte| *byte == 0)
-                .any(|arg| Path::new(std::ffi::OsStr::from_bytes(arg)).starts_with(&run))
-        };
-        for process in fs::read_dir("/proc").unwrap().flatten() {
-            let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            if is_named(&command) {
-                traces.push(format!("process {:?}", String::from_utf8_lossy(&command)));
-            }
-        }
+        let processes = self.processes_naming(&run);
+        traces.extend((processes > 0).then(|| format!("{processes} processes")));
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let groups = cgroup_mounts(&mounts).into_iter();
         let groups = groups.map(|h| h.join(format!("darsena-{}/{id}", self.config.instance)));
         traces
             .extend(groups.filter(|group| group.exists()).map(|group| format!("cgroup {}", group.display())));
         traces
+    }
+
+    /// How many processes were started with a path beneath this folder.
+    pub fn processes_naming(&self, folder: &Path) -> usize {
+        let names = |line: &Vec<u8>| {
+            line.split(|byte| *byte == 0)
+                .any(|arg| Path::new(std::ffi::OsStr::from_bytes(arg)).starts_with(folder))
+        };
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok()).filter(names).count()
+    }
+
+    /// How many processes run this program with this word among its arguments.
+    pub fn processes_running(&self, program: &Path, word: &str) -> usize {
+        let runs = |line: &Vec<u8>| {
+            let mut args = line.split(|byte| *byte == 0);
+            args.next() == Some(program.as_os_str().as_bytes()) && args.any(|arg| arg == word.as_bytes())
+        };
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok()).filter(runs).count()
     }
 
     /// The host's ends of containers' connections.

@@ -19,6 +19,9 @@ unsafe extern "C" {
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
+    if let Some((_, verb)) = args[0].rsplit_once("/hangs-at-") {
+        stand_in_for_the_runtime(verb, &words);
+    }
     match words.as_slice() {
         ["look"] => look(),
         ["try"] => try_what_is_forbidden(),
@@ -45,6 +48,7 @@ fn main() {
         ["leave", words @ ..] => leave(words),
         ["flood"] => flood(),
         ["tick"] => tick(),
+        ["long-line", length] => print!("{}", "x".repeat(length.parse().unwrap())),
         ["spam-and-serve", count, address] => {
             spam(count.parse().unwrap());
             serve(address, false);
@@ -65,6 +69,15 @@ fn main() {
         }
         other => panic!("unknown: {other:?}"),
     }
+}
+
+/// The OCI runtime, but for one word of its command line, at which it hangs.
+fn stand_in_for_the_runtime(verb: &str, words: &[&str]) -> ! {
+    use std::os::unix::process::CommandExt;
+    if words.contains(&verb) {
+        sleep_for_ever();
+    }
+    panic!("{}", std::process::Command::new("/usr/sbin/runc").args(words).exec());
 }
 
 fn look() {
