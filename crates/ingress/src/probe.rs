@@ -5,11 +5,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use model::{Probe, ProbeKind};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// Fields that say where a message ends, which is not a probe's to say.
+const OURS: [HeaderName; 3] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION];
 
 /// Why an attempt did not find the container ready. The message is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,64 +22,124 @@ pub enum ProbeFailure {
     /// Nothing listens there, yet or at all.
     #[error("connection refused at {address}")]
     Refused { address: SocketAddr },
-    /// The attempt's time is over.
-    #[error("no answer from {address} within {} ms", .after.as_millis())]
-    Timeout { address: SocketAddr, after: Duration },
+    /// Nobody took the connection in the attempt's time.
+    #[error("{address} did not accept the connection within {} ms", .after.as_millis())]
+    NotAccepted { address: SocketAddr, after: Duration },
+    /// The connection was taken, and the attempt's time was over before the head of an answer was whole.
+    #[error("{address} accepted the connection and gave no answer to GET {path} within {} ms", .after.as_millis())]
+    Silent { address: SocketAddr, path: String, after: Duration },
     /// The address cannot be reached at all.
     #[error("{address} cannot be reached: {cause}")]
     Unreachable { address: SocketAddr, cause: String },
     /// It hung up before it answered.
-    #[error("{address} closed the connection without an answer")]
+    #[error("{address} accepted the connection and closed it without an answer")]
     Closed { address: SocketAddr },
     /// It speaks, but not HTTP/1.
     #[error("{address} answered TCP but not HTTP")]
     NotHttp { address: SocketAddr },
-    /// It answered, and not with 2xx or 3xx.
-    #[error("{address} answered {status} to GET {path}")]
-    Status { address: SocketAddr, path: String, status: u16 },
-    /// The probe's path or host cannot be sent in a request.
+    /// It answered, and not with 2xx or 3xx, or not with the one status that the probe wants.
+    #[error("{address} answered {status} to GET {path}{}", instead(*.status, *.wanted))]
+    Status { address: SocketAddr, path: String, status: u16, wanted: Option<u16> },
+    /// The probe's path, host or headers cannot be sent in a request.
     #[error("the probe cannot be sent: {0}")]
     Invalid(String),
 }
 
-/// Probes once, for at most the probe's `timeout_ms`.
-pub async fn probe_once(address: SocketAddr, probe: &Probe) -> Result<(), ProbeFailure> {
-    let after = Duration::from_millis(probe.timeout_ms);
-    let attempt = async {
-        match &probe.kind {
-            ProbeKind::Tcp => connect(address).await.map(drop),
-            ProbeKind::Http { path, host, .. } => ask(address, path, host.as_deref()).await,
-            ProbeKind::Exec { .. } => Err(ProbeFailure::Invalid(
-                "a command is run in its container, not asked over the network".into(),
-            )),
-        }
-    };
-    match tokio::time::timeout(after, attempt).await {
-        Ok(result) => result,
-        Err(_) => Err(ProbeFailure::Timeout { address, after }),
+/// The end of a sentence on an answer's status.
+fn instead(status: u16, wanted: Option<u16>) -> String {
+    let redirect = if (300..400).contains(&status) { "; redirects are not followed" } else { "" };
+    match wanted {
+        Some(wanted) => format!(" instead of {wanted}{redirect}"),
+        None => redirect.to_owned(),
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream, ProbeFailure> {
-    TcpStream::connect(address).await.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => ProbeFailure::Refused { address },
-        _ => ProbeFailure::Unreachable { address, cause: error.to_string() },
-    })
+/// Probes once, for at most the probe's `timeout_ms`, at its own port if it has one.
+///
+/// TCP: the connection is accepted. HTTP: the head of an answer came, with the status that the probe wants, or 200 to
+/// 399; its body is not read and a redirect not followed. Commands are the engine's to run, not ours.
+pub async fn probe_once(address: SocketAddr, probe: &Probe) -> Result<(), ProbeFailure> {
+    let after = Duration::from_millis(probe.timeout_ms);
+    let ends = Instant::now() + after;
+    let address = SocketAddr::new(address.ip(), probe.port.unwrap_or(address.port()));
+    match &probe.kind {
+        ProbeKind::Tcp => connect(address, ends, after).await.map(drop),
+        ProbeKind::Http { path, host, headers, status } => {
+            let request = request(address, path, host.as_deref(), headers)?;
+            let stream = connect(address, ends, after).await?;
+            let asking = tokio::time::timeout_at(ends, ask(address, stream, request));
+            let silent = |_| ProbeFailure::Silent { address, path: path.clone(), after };
+            judge(address, path, asking.await.map_err(silent)??, *status)
+        }
+        ProbeKind::Exec { .. } => Err(ProbeFailure::Invalid(
+            "a command is run in its container, not asked over the network".to_owned(),
+        )),
+    }
 }
 
-async fn ask(address: SocketAddr, path: &str, host: Option<&str>) -> Result<(), ProbeFailure> {
-    let request = Request::get(path)
+fn request(
+    address: SocketAddr,
+    path: &str,
+    host: Option<&str>,
+    headers: &[(String, String)],
+) -> Result<Request<Empty<Bytes>>, ProbeFailure> {
+    let mut request = Request::get(path)
         .header(header::HOST, host.map_or_else(|| address.to_string(), str::to_owned))
         .header(header::USER_AGENT, "darsena-probe")
         .body(Empty::<Bytes>::new())
         .map_err(|error| ProbeFailure::Invalid(error.to_string()))?;
-    let stream = connect(address).await?;
-    match crate::exchange::status_of(TokioIo::new(stream), request).await {
-        Ok(head) if head.status.is_success() || head.status.is_redirection() => Ok(()),
-        Ok(head) => {
-            Err(ProbeFailure::Status { address, path: path.to_owned(), status: head.status.as_u16() })
+    for (name, value) in headers {
+        add(request.headers_mut(), name, value)?;
+    }
+    Ok(request)
+}
+
+/// Adds a probe's header, of which the value may be a secret. `Host` and `User-Agent` take the place of ours.
+fn add(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), ProbeFailure> {
+    let invalid = |problem: &str| ProbeFailure::Invalid(format!("the header {name:?} {problem}"));
+    let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("has an impossible name"))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| invalid("has an impossible value"))?;
+    value.set_sensitive(true);
+    if OURS.contains(&field) {
+        return Err(invalid("is not a probe's to set"));
+    }
+    if [header::HOST, header::USER_AGENT].contains(&field) {
+        headers.insert(field, value);
+    } else {
+        headers.append(field, value);
+    }
+    Ok(())
+}
+
+async fn connect(address: SocketAddr, ends: Instant, after: Duration) -> Result<TcpStream, ProbeFailure> {
+    match tokio::time::timeout_at(ends, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Err(ProbeFailure::Refused { address })
         }
+        Ok(Err(error)) => Err(ProbeFailure::Unreachable { address, cause: error.to_string() }),
+        Err(_) => Err(ProbeFailure::NotAccepted { address, after }),
+    }
+}
+
+/// The status of the answer.
+async fn ask(
+    address: SocketAddr,
+    stream: TcpStream,
+    request: Request<Empty<Bytes>>,
+) -> Result<u16, ProbeFailure> {
+    match crate::exchange::status_of(TokioIo::new(stream), request).await {
+        Ok(head) => Ok(head.status.as_u16()),
         Err(error) if error.is_parse() => Err(ProbeFailure::NotHttp { address }),
         Err(_) => Err(ProbeFailure::Closed { address }),
     }
+}
+
+fn judge(address: SocketAddr, path: &str, status: u16, wanted: Option<u16>) -> Result<(), ProbeFailure> {
+    let is_healthy = match wanted {
+        Some(wanted) => status == wanted,
+        None => (200..400).contains(&status),
+    };
+    let path = path.to_owned();
+    is_healthy.then_some(()).ok_or(ProbeFailure::Status { address, path, status, wanted })
 }

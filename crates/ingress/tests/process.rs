@@ -8,8 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ingress::{Client, IngressError, Launch, ProbeFailure, ProcessConfig, RouteTable, probe_once};
-use model::{Probe, ProbeKind};
+use ingress::{Client, IngressError, Launch, ProcessConfig, RouteTable};
 use rustix::process::{Signal, kill_process, test_kill_process};
 use support::place::{Place, pid, until_gone};
 use support::*;
@@ -214,41 +213,4 @@ async fn large_bodies_need_little_memory() {
     assert!(received > SIZE);
     let peak = status_kib(hello.pid, "VmHWM");
     assert!(peak < 32 << 10, "{peak} KiB at its peak");
-}
-
-#[tokio::test]
-async fn a_probe_says_what_it_found() {
-    let tcp = Probe { timeout_ms: 300, ..Probe::DEFAULT };
-    let http = |path: &str| {
-        let kind = ProbeKind::Http { path: path.to_owned(), host: None, headers: Vec::new(), status: None };
-        Probe { kind, ..tcp.clone() }
-    };
-    let nobody = nobody().await;
-    assert_eq!(probe_once(nobody, &tcp).await, Err(ProbeFailure::Refused { address: nobody }));
-    assert_eq!(
-        ProbeFailure::Refused { address: nobody }.to_string(),
-        format!("connection refused at {nobody}")
-    );
-
-    let fine = named("a").await;
-    assert_eq!(probe_once(fine, &tcp).await, Ok(()));
-    assert_eq!(probe_once(fine, &http("/up?x")).await, Ok(()));
-    assert!(matches!(probe_once(fine, &http("no slash\n")).await, Err(ProbeFailure::Invalid(_))));
-
-    let redirect = canned("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n").await;
-    assert_eq!(probe_once(redirect, &http("/")).await, Ok(()));
-    let broken = canned("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n").await;
-    let failure = probe_once(broken, &http("/up")).await.unwrap_err();
-    assert_eq!(failure.to_string(), format!("{broken} answered 500 to GET /up"));
-    let ssh = canned("SSH-2.0-OpenSSH\r\n").await;
-    assert_eq!(probe_once(ssh, &http("/")).await, Err(ProbeFailure::NotHttp { address: ssh }));
-    let silent = canned("").await;
-    assert_eq!(probe_once(silent, &http("/")).await, Err(ProbeFailure::Closed { address: silent }));
-    let hangs = raw_backend(|stream| async move {
-        let _open = stream;
-        std::future::pending::<()>().await;
-    });
-    let after = Duration::from_millis(300);
-    let hangs = hangs.await.0;
-    assert_eq!(probe_once(hangs, &http("/")).await, Err(ProbeFailure::Timeout { address: hangs, after }));
 }

@@ -257,6 +257,20 @@ pub async fn recorder() -> (SocketAddr, Arc<Mutex<String>>) {
     (raw_backend(act).await.0, record)
 }
 
+/// A listener that accepts nothing and whose queue is full, so that a connection to it is neither taken nor refused.
+/// The queue is full as long as the second part is kept.
+pub async fn full_queue() -> (SocketAddr, (std::net::TcpListener, Vec<TcpStream>)) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
+    {
+        waiting.push(stream.unwrap());
+    }
+    (address, (listener, waiting))
+}
+
 /// Resident memory of a process, in KiB.
 pub fn memory_kib(process: u32) -> u64 {
     status_kib(process, "VmRSS")
