@@ -199,6 +199,35 @@ impl Installation {
             .unwrap()
     }
 
+    /// Asks the API, which must agree.
+    pub fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(self.api).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (host, token, body) = (self.api, &self.token, body.to_string());
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 2"), "{method} {path}: {answer}");
+        parse(body)
+    }
+
+    /// From its next deployment on, an application has so many instances.
+    pub fn set_instances(&self, app: &str, count: usize) {
+        let app = self.json(&["apps", "show", app])["id"].as_str().unwrap().to_owned();
+        let path = format!("/v3/applications/{app}/processes");
+        let processes = self.call("GET", &path, &Value::Null);
+        let process = rows(&processes)[0]["id"].as_str().unwrap().to_owned();
+        self.call("PATCH", &format!("{path}/{process}"), &serde_json::json!({ "instances": count }));
+    }
+
     /// Sends a request with a host through the ingress. Gives status and body.
     pub fn get(&self, host: &str, path: &str) -> (u16, String) {
         let (status, _, body) = self.request(host, path);

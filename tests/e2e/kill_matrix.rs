@@ -30,8 +30,18 @@ const KILLS: usize = 20;
 
 #[test]
 fn killed_once_at_each_point_of_a_deployment() {
-    let Some(mut matrix) = Matrix::start() else { return };
+    let Some(mut matrix) = Matrix::start(1) else { return };
     for point in failpoint::POINTS {
+        matrix.kill_at(point, Shim::GoesOnFirst);
+    }
+    matrix.finish();
+}
+
+/// The points at which the number of containers matters.
+#[test]
+fn killed_once_at_points_of_a_deployment_of_three_instances() {
+    let Some(mut matrix) = Matrix::start(3) else { return };
+    for point in ["S8", "S10", "S11", "S12", "S13", "S14a", "S14", "S15", "S16"] {
         matrix.kill_at(point, Shim::GoesOnFirst);
     }
     matrix.finish();
@@ -40,9 +50,18 @@ fn killed_once_at_each_point_of_a_deployment() {
 #[test]
 #[ignore = "long; run by `make soak`"]
 fn killed_many_times_at_each_point_of_a_deployment() {
-    let Some(mut matrix) = Matrix::start() else { return };
-    let kills = rounds(KILLS);
-    say("point  kills  slowest recovery  failed requests  left over");
+    kill_many_times(rounds(KILLS), 1);
+}
+
+#[test]
+#[ignore = "long; run by `make soak`"]
+fn killed_some_times_at_each_point_of_a_deployment_of_three_instances() {
+    kill_many_times(rounds(KILLS / 5), 3);
+}
+
+fn kill_many_times(kills: usize, instances: usize) {
+    let Some(mut matrix) = Matrix::start(instances) else { return };
+    say(&format!("{instances} instances\npoint  kills  slowest recovery  failed requests  left over"));
     for point in failpoint::POINTS {
         let before = matrix.load.so_far().failed;
         let mut slowest = Duration::ZERO;
@@ -51,6 +70,7 @@ fn killed_many_times_at_each_point_of_a_deployment() {
             slowest = slowest.max(matrix.kill_at(point, shim));
         }
         let failed = matrix.load.so_far().failed - before;
+        // What is left over ends the test where it is found.
         say(&format!("{point:5}  {kills:5}  {:13} ms  {failed:15}  {:9}", slowest.as_millis(), 0));
         assert!(slowest <= RECOVERED_WITHIN, "{point}: {} ms", slowest.as_millis());
     }
@@ -70,6 +90,7 @@ struct Matrix {
     darsena: Installation,
     registry: Good,
     points: tempfile::TempDir,
+    instances: usize,
     /// The release that serves.
     serving: String,
     images: u64,
@@ -80,7 +101,7 @@ struct Matrix {
 impl Matrix {
     /// An application that serves, from a registry that asks for a token: each deployment gets a new one, because
     /// it proves the access anew.
-    fn start() -> Option<Self> {
+    fn start(instances: usize) -> Option<Self> {
         if !can_run() {
             return None;
         }
@@ -104,9 +125,13 @@ impl Matrix {
         push(&registry, 0);
         let image = format!("{host}/{REPOSITORY}:latest");
         darsena.run_ok(&["deploy", "shop", "--image", &image, "--credential", "team"]);
+        if instances > 1 {
+            darsena.set_instances("shop", instances);
+            darsena.run_ok(&["deploy", "shop"]);
+        }
         let serving = darsena.request("shop.localhost", "/first").1.unwrap();
         let load = Load::start(darsena.http, &["shop"], RATE);
-        Some(Self { load, darsena, registry, points, serving, images: 0, _tokens: tokens, _ca: ca })
+        Some(Self { load, darsena, registry, points, instances, serving, images: 0, _tokens: tokens, _ca: ca })
     }
 
     /// Deploys a new image, kills the control plane at the point, starts it again. Gives the time from there until
@@ -137,8 +162,8 @@ impl Matrix {
                 .iter()
                 .all(|row| row["finished_at"].is_string())
         });
-        eventually(&format!("killed at {point}, one container runs"), || {
-            self.darsena.container_pids().len() == 1
+        eventually(&format!("killed at {point}, one release runs"), || {
+            self.darsena.container_pids().len() == self.instances
         });
         let (status, release, _) = self.darsena.request("shop.localhost", &format!("/after-{point}"));
         let took = began.elapsed();
@@ -157,7 +182,7 @@ impl Matrix {
         assert!(answered.is_subset(&both), "killed at {point}: {answered:?} answered, not only {both:?}");
         self.serving = now;
 
-        let left = census::wait_for(&self.darsena, 1);
+        let left = census::wait_for(&self.darsena, self.instances);
         assert!(left.is_empty(), "killed at {point}:\n{}\n{}", left.join("\n"), self.darsena.log());
         let so_far = self.load.so_far();
         assert_eq!(so_far.failed, 0, "killed at {point}: {so_far}\n{}", self.darsena.log());

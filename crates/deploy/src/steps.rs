@@ -127,6 +127,7 @@ impl Platform {
     async fn launch(&self, deployment: &Deployment) -> StepResult {
         let release = self.release(deployment, Phase::Start).await?;
         all_of(instances(deployment.id, &release).map(|id| self.launch_container(id, &release))).await?;
+        failpoint::reach("S12");
         self.note(deployment, &format!("Started; waiting until it answers on port {}", release.port)).await;
         Ok(Event::Started)
     }

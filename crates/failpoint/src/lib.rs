@@ -20,7 +20,7 @@
 //! | `S9` | the container's network namespace has its pair of interfaces | serve | `engine`, `network::plug` |
 //! | `S10` | the runtime has made control group and container, the engine has not heard of it | shim | `engine`, `make` |
 //! | `S11` | the engine has a whole container, the state is not saved | serve | `engine`, `make` |
-//! | `S12` | the container's command runs, the state is not saved | serve | `deploy`, `launch` |
+//! | `S12` | the commands of all instances run, the state is not saved | serve | `deploy`, `launch` |
 //! | `S13` | the probe has succeeded for the first time | serve | `deploy`, `await_health` |
 //! | `S14a` | the switch is committed, the ingress has not heard of it | serve | `deploy`, `switch` |
 //! | `S14` | the ingress has the new route, the state is not saved | serve | `deploy`, `switch` |
