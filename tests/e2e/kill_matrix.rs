@@ -131,7 +131,17 @@ impl Matrix {
         }
         let serving = darsena.request("shop.localhost", "/first").1.unwrap();
         let load = Load::start(darsena.http, &["shop"], RATE);
-        Some(Self { load, darsena, registry, points, instances, serving, images: 0, _tokens: tokens, _ca: ca })
+        Some(Self {
+            load,
+            darsena,
+            registry,
+            points,
+            instances,
+            serving,
+            images: 0,
+            _tokens: tokens,
+            _ca: ca,
+        })
     }
 
     /// Deploys a new image, kills the control plane at the point, starts it again. Gives the time from there until
