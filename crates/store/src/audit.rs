@@ -1,10 +1,11 @@
-//! The audit log: who did what, when, from where. It is only added to; the database itself refuses anything else.
+//! The audit log: who did what, when, from where. It is only added to; the database itself refuses
+//! anything else, but for the oldest entries of a very long log.
 
 use model::{CompanyId, Timestamp};
 use rusqlite::{Row, params};
 
 use crate::query::{List, Query};
-use crate::{CompanyStore, InstanceStore, Listed, Page, Result, row};
+use crate::{CompanyStore, InstanceStore, Listed, Page, Result, prune, row};
 
 /// Who did what, and when. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +23,18 @@ pub struct AuditEntry {
 }
 
 impl InstanceStore {
-    /// Adds an entry, also one of no company.
+    /// Adds an entry, also one of no company. Of each company the newest 10,000 are kept.
     pub async fn append_audit(&self, entry: &AuditEntry) -> Result<()> {
         let AuditEntry { at, company, actor, action, target, ip } = entry.clone();
         let (at, company) = (row::nanoseconds(at), company.map(|company| company.to_string()));
         let sql =
             "INSERT INTO audit_log (at, company, actor, action, target, ip) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        self.store.write(move |db| db.change_one(sql, params![at, company, actor, action, target, ip])).await
+        self.store
+            .write(move |db| {
+                db.change_one(sql, params![at, company, actor, action, target, ip])?;
+                prune::audit_log(db, company.as_deref())
+            })
+            .await
     }
 }
 

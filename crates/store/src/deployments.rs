@@ -5,7 +5,7 @@ use model::{AppId, AppStatus, CompanyId, CredentialId, Deployment, DeploymentId,
 use rusqlite::{Connection, Row, params};
 
 use crate::query::{List, Query};
-use crate::{CompanyStore, Listed, Page, RequestKey, Result, StoreError, request_keys, row};
+use crate::{CompanyStore, Listed, Page, RequestKey, Result, StoreError, prune, request_keys, row};
 
 impl CompanyStore {
     /// Puts a deployment into the queue of its application, waiting, and gives it. One that waits there already is
@@ -15,8 +15,9 @@ impl CompanyStore {
     /// nothing changes; [`StoreError::RequestKeyReused`] when that was another request.
     pub async fn enqueue(&self, deployment: &Deployment, key: Option<&RequestKey>) -> Result<Deployment> {
         self.check_owner(deployment.company)?;
-        let (deployment, key) = (deployment.clone(), key.cloned());
-        self.store
+        let (deployment, key, app) = (deployment.clone(), key.cloned(), deployment.app);
+        let queued = self
+            .store
             .write(move |db| {
                 let company = deployment.company;
                 if let Some(key) = &key
@@ -32,7 +33,9 @@ impl CompanyStore {
                 }
                 find(db, deployment.id, company)
             })
-            .await
+            .await?;
+        prune::deployments(&self.store, app).await;
+        Ok(queued)
     }
 
     /// One deployment of an application.

@@ -1,6 +1,6 @@
 //! Why the database did not do it, by what the caller can do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::AppId;
 
@@ -49,12 +49,12 @@ pub enum StoreError {
     /// The sealing key does not fit.
     #[error("{path}: {problem}")]
     Key { path: PathBuf, problem: KeyProblem },
-    /// A later version of Darsena wrote this database.
+    /// A later version of Darsena wrote this database. `copy` is what it was before, when it is still there.
     #[error(
-        "the database has schema version {found}, this version of Darsena knows up to {known}; \
-         install the later version again, or restore the backup made before the upgrade"
+        "the database has schema version {found}, this version of Darsena knows up to {known}; install the later \
+         version again, {}", back(.copy.as_deref())
     )]
-    Newer { found: u32, known: u32 },
+    Newer { found: u32, known: u32, copy: Option<PathBuf> },
     /// A file beside the database.
     #[error("{action} {path} failed")]
     File { action: &'static str, path: PathBuf, source: std::io::Error },
@@ -81,6 +81,18 @@ pub enum KeyProblem {
     Wrong { found: String, expected: String },
     #[error("it is no regular file")]
     NoFile,
+}
+
+/// How to go back. A log that belongs to the later database must not be applied to the copy.
+fn back(copy: Option<&Path>) -> String {
+    match copy {
+        Some(copy) => format!(
+            "or go back to what it was before the upgrade: remove darsena.db-wal and darsena.db-shm, and copy {} over \
+             darsena.db; what was changed since is lost then",
+            copy.display()
+        ),
+        None => "or restore a backup of the data folder from before the upgrade".to_owned(),
+    }
 }
 
 fn names(apps: &[(AppId, String)]) -> String {

@@ -27,6 +27,7 @@ mod open;
 mod page;
 mod processes;
 mod projects;
+mod prune;
 mod query;
 mod readers;
 mod recovery;

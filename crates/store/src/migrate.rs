@@ -1,5 +1,6 @@
-//! Brings the schema up to date. A migration is a file of `migrations/`, numbered from 1 without gaps; it runs
-//! in one transaction together with its number, so it happened or it did not.
+//! Brings the schema up to date. A migration is a file of `migrations/`, numbered from 1 without gaps. All that a
+//! database has not seen run in one transaction together with its new number: a kill leaves the schema of before, for
+//! which there is a copy and a version of Darsena, and none in between.
 
 use rusqlite::Connection;
 
@@ -27,15 +28,17 @@ fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<()> {
     let found = known_version(connection, migrations.len() as u32)?;
     // A table that is made anew is dropped in between, and must not take along what refers to it.
     connection.pragma_update(None, "foreign_keys", false)?;
-    for (version, sql) in (1..).zip(migrations).skip(found as usize) {
-        in_transaction(connection, |transaction| {
-            transaction.execute_batch(sql)?;
-            check_references(transaction)?;
-            Ok(transaction.pragma_update(None, "user_version", version)?)
-        })?;
-        tracing::info!(version, "the schema of the database is up to date with this migration");
+    let missing = &migrations[found as usize..];
+    let migrated = in_transaction(connection, |transaction| {
+        missing.iter().try_for_each(|sql| transaction.execute_batch(sql))?;
+        check_references(transaction)?;
+        Ok(transaction.pragma_update(None, "user_version", migrations.len() as u32)?)
+    });
+    connection.pragma_update(None, "foreign_keys", true)?;
+    if !missing.is_empty() && migrated.is_ok() {
+        tracing::info!(from = found, to = migrations.len(), "the schema of the database is up to date");
     }
-    Ok(connection.pragma_update(None, "foreign_keys", true)?)
+    migrated
 }
 
 /// The schema version of a database that is there; a later one than this program knows is refused.
@@ -49,7 +52,7 @@ pub fn version(connection: &Connection) -> Result<u32> {
 fn known_version(connection: &Connection, known: u32) -> Result<u32> {
     let found = schema_version(connection)?;
     match found > known {
-        true => Err(StoreError::Newer { found, known }),
+        true => Err(StoreError::Newer { found, known, copy: None }),
         false => Ok(found),
     }
 }
@@ -96,8 +99,10 @@ mod tests {
     #[test]
     fn a_migration_that_fails_leaves_nothing() {
         let mut connection = Connection::open_in_memory().unwrap();
-        apply(&mut connection, &[FIRST, BROKEN]).unwrap_err();
+        apply(&mut connection, &[FIRST]).unwrap();
+        apply(&mut connection, &[FIRST, SECOND, BROKEN]).unwrap_err();
         assert_eq!((schema_version(&connection).unwrap(), tables(&connection)), (1, 1));
+        connection.query_row("SELECT y FROM a", [], |_| Ok(())).expect_err("nor the one before it");
         apply(&mut connection, &[FIRST, SECOND]).unwrap();
     }
 
@@ -106,7 +111,7 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         apply(&mut connection, &[FIRST, SECOND]).unwrap();
         let error = apply(&mut connection, &[FIRST]).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 2, known: 1 }));
+        assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }));
         assert!(error.to_string().contains("schema version 2"), "{error}");
     }
 }

@@ -3,11 +3,9 @@
 use model::image::Digest;
 use model::{App, Deployment, DeploymentId, Release};
 
+use crate::prune::{KEPT_RELEASES, SUCCESSES};
 use crate::query::Query;
 use crate::{InstanceStore, Result, StoreError, apps, deployments, releases, row};
-
-/// Successes of an application whose images are kept, so that going back needs no registry.
-const KEPT_SUCCESSES: u32 = 10;
 
 impl InstanceStore {
     /// Every application that serves, with the deployment and the release that do; suspended ones too. The
@@ -37,19 +35,17 @@ impl InstanceStore {
     }
 
     /// The manifests whose layers must stay on the disk: those of what serves, of what is under way, and of each
-    /// application's last ten successes. Layers are shared by all companies.
+    /// application's last ten releases that served. Layers are shared by all companies.
     pub async fn kept_manifests(&self) -> Result<Vec<Digest>> {
-        let sql = "WITH ranked AS (
-                       SELECT \"release\", id, state,
-                              row_number() OVER (PARTITION BY app, state ORDER BY seq DESC) AS place
-                       FROM deployments)
-                   SELECT DISTINCT manifest FROM releases WHERE id IN (
-                       SELECT \"release\" FROM ranked
-                       WHERE (state = 'done' AND place <= ?1)
-                          OR state NOT IN ('done', 'failed', 'skipped')
-                          OR id IN (SELECT serving FROM apps))
-                   ORDER BY manifest";
-        self.store.read(move |db| db.all(sql, [KEPT_SUCCESSES], |row| row::parsed(row, "manifest"))).await
+        let sql = format!(
+            "SELECT DISTINCT manifest FROM releases WHERE id IN (
+                 SELECT \"release\" FROM ({SUCCESSES}) WHERE place <= ?1
+                 UNION
+                 SELECT \"release\" FROM deployments
+                 WHERE state NOT IN ('done', 'failed', 'skipped') OR id IN (SELECT serving FROM apps))
+             ORDER BY manifest"
+        );
+        self.store.read(move |db| db.all(&sql, [KEPT_RELEASES], |row| row::parsed(row, "manifest"))).await
     }
 }
 

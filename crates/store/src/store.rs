@@ -11,7 +11,7 @@ use crate::readers::Readers;
 use crate::seal::Vault;
 use crate::setup::TokenFile;
 use crate::writer::Writer;
-use crate::{CompanyStore, InstanceStore, Result, backup, file, key_check, migrate, open};
+use crate::{CompanyStore, InstanceStore, Result, StoreError, backup, file, key_check, migrate, open};
 
 const DATABASE: &str = "darsena.db";
 const KEY: &str = "key";
@@ -46,19 +46,31 @@ impl Files {
     /// Finds the key of an open database, and brings the schema up to date once it is sure that both belong
     /// together.
     pub fn bring_up_to_date(&self, connection: &mut Connection) -> Result<Key> {
-        let version = migrate::version(connection)?;
+        let version = migrate::version(connection).map_err(|error| self.with_copy(error))?;
         let key = key_check::find_key(connection, &self.key)?;
         if version < migrate::LATEST {
             backup::before_migration(connection, &self.database, migrate::LATEST)?;
             migrate::migrate(connection)?;
+            backup::remove_older(&self.database, migrate::LATEST)?;
         }
         Ok(key)
+    }
+
+    /// Names the copy to go back to, where a later version is refused.
+    fn with_copy(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Newer { found, known, .. } => {
+                let copy = backup::for_version(&self.database, found, known);
+                StoreError::Newer { found, known, copy }
+            }
+            other => other,
+        }
     }
 }
 
 impl Store {
     /// Opens the database of a data folder and brings its schema up to date, after copying it to
-    /// `darsena.db.before-VERSION`. Makes folder, key, database and
+    /// `darsena.db.before-VERSION`, where it stays until the next upgrade. Makes folder, key, database and
     /// setup token when there is no database yet; never makes a key for a database that is there.
     ///
     /// It blocks for as long as the check of the file takes. Its methods need a tokio runtime.

@@ -23,13 +23,14 @@ pub async fn get(call: Call) -> Result<Answer, ApiError> {
 
 pub async fn update(call: Call) -> Result<Answer, ApiError> {
     let _turn = call.turn().await;
-    let before = find(&call).await?;
-    let mut record = before.clone();
+    let mut record = find(&call).await?;
     let input: UpdateProcess = call.json()?;
+    let is_exposure_given = process::is_exposure_given(&input);
     process::change(&mut record, input)?;
     record.updated_at = Timestamp::now();
     call.store().update_process(&record).await?;
-    if process::exposure(&record) != process::exposure(&before) {
+    // Also when it is that way already: an earlier change may have been saved and not have reached the ingress.
+    if is_exposure_given {
         call.state.platform.exposure_changed(call.company(), record.app).await?;
     }
     Answer::ok(&process::show(&record)?)

@@ -85,9 +85,9 @@ pub fn change(process: &mut Process, input: UpdateProcess) -> Result<(), ApiErro
     Ok(())
 }
 
-/// What of a process counts at once, without a deployment: whether it is reached from outside, and how.
-pub fn exposure(process: &Process) -> (bool, &str) {
-    (process.is_ingress_enabled, &process.ingress_protocol)
+/// Whether a change says what counts at once, without a deployment: if it is reached from outside, and how.
+pub fn is_exposure_given(input: &UpdateProcess) -> bool {
+    input.is_ingress_enabled.is_some() || input.ingress_protocol.is_some()
 }
 
 /// The first field that came, with its name for an error.

@@ -135,10 +135,10 @@ async fn whether_and_how_it_is_reached_counts_at_once() {
     let told = || server.platform.exposed.lock().unwrap().len();
     for (body, count) in [
         (json!({"port": 80, "name": "x", "readiness_probe": {"tcpSocket": {"port": 80}}}), 0),
-        (json!({"ingress_protocol": "http", "is_ingress_enabled": true}), 0),
         (json!({"ingress_protocol": "grpc"}), 1),
         (json!({"is_ingress_enabled": false}), 2),
         (json!({"ingress_protocol": "http", "is_ingress_enabled": true}), 3),
+        (json!({"ingress_protocol": "http"}), 4),
     ] {
         server.patch(&path, body.clone()).await.expect(200);
         assert_eq!(told(), count, "{body}");

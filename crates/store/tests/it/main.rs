@@ -6,6 +6,7 @@ mod companies;
 mod credentials;
 mod log;
 mod opening;
+mod pruning;
 mod queue;
 mod request_keys;
 mod rotation;

@@ -124,7 +124,8 @@ async fn an_upgraded_database_has_the_schema_of_a_new_one() {
 async fn the_database_is_copied_before_it_changes() {
     let old = Old::new().await;
     let folder = old.folder.path();
-    // What an earlier attempt left.
+    // What an earlier upgrade and an earlier attempt at this one left.
+    fs::write(folder.join("darsena.db.before-2"), "long ago").unwrap();
     fs::write(folder.join("darsena.db.before-4"), "earlier").unwrap();
     fs::write(folder.join("darsena.db.before-4-new"), "half").unwrap();
     drop(Store::open(folder).unwrap());
@@ -132,6 +133,7 @@ async fn the_database_is_copied_before_it_changes() {
     let copy = folder.join("darsena.db.before-4");
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!folder.join("darsena.db.before-4-new").exists());
+    assert!(!folder.join("darsena.db.before-2").exists(), "a copy is kept until the next upgrade");
     let restored = tempfile::tempdir().unwrap();
     fs::copy(&copy, restored.path().join("darsena.db")).unwrap();
     fs::copy(folder.join("key"), restored.path().join("key")).unwrap();
@@ -182,4 +184,105 @@ async fn an_upgrade_that_would_lose_a_reference_is_not_made() {
     let error = Store::open(old.folder.path()).err().unwrap();
     assert!(matches!(&error, StoreError::Damaged(words) if words.contains("apps")), "{error}");
     assert_eq!(raw.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)), Ok(1));
+}
+
+#[tokio::test]
+async fn a_later_version_is_refused_with_the_copy_to_go_back_to() {
+    let old = Old::new().await;
+    let folder = old.folder.path();
+    drop(Store::open(folder).unwrap());
+    let raw = old.database();
+    let later = |version: u32| raw.pragma_update(None, "user_version", version).unwrap();
+    later(9);
+    // The copy was made by the upgrade from 1, so it is what this version can open.
+    let error = Store::open(folder).err().unwrap();
+    let copy = folder.join("darsena.db.before-4");
+    assert!(
+        matches!(&error, StoreError::Newer { found: 9, copy: Some(named), .. } if *named == copy),
+        "{error}"
+    );
+    let words = error.to_string();
+    assert!(words.contains(copy.to_str().unwrap()) && words.contains("darsena.db-wal"), "{words}");
+
+    // As the words say.
+    drop(raw);
+    for log in ["darsena.db-wal", "darsena.db-shm"] {
+        // Not there after a clean end.
+        let _ = fs::remove_file(folder.join(log));
+    }
+    fs::copy(&copy, folder.join("darsena.db")).unwrap();
+    let store = Store::open(folder).unwrap();
+    assert_eq!(store.company(old.company).app(old.shop.id).await.unwrap(), old.shop);
+    drop(store);
+
+    // A copy that is itself too new, or none at all, is not named.
+    old.database().pragma_update(None, "user_version", 9).unwrap();
+    Connection::open(&copy).unwrap().pragma_update(None, "user_version", 8).unwrap();
+    let error = Store::open(folder).err().unwrap();
+    assert!(matches!(error, StoreError::Newer { copy: None, .. }), "{error}");
+    assert!(error.to_string().contains("restore a backup of the data folder"), "{error}");
+}
+
+const UPGRADED_BY_CHILD: &str = "DARSENA_TEST_UPGRADE";
+
+/// Opens the folder that the variable names, in a process of its own which may be killed; a test only by name.
+#[test]
+fn upgrade_in_a_child() {
+    if let Some(folder) = std::env::var_os(UPGRADED_BY_CHILD) {
+        drop(Store::open(Path::new(&folder)).unwrap());
+    }
+}
+
+fn upgrading(folder: &Path) -> std::process::Child {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "upgrading::upgrade_in_a_child"])
+        .env(UPGRADED_BY_CHILD, folder)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_upgrade_that_is_killed_happened_or_did_not() {
+    let old = Old::new().await;
+    // Enough rows that copying and changing them takes a while.
+    let many = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 40000)
+                INSERT INTO deployment_log (deployment, at, severity, text)
+                SELECT ?1, x, 'INFO', hex(randomblob(60)) FROM n";
+    old.database().execute(many, [old.done.id.to_string()]).unwrap();
+    let copied = || {
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["darsena.db", "key"] {
+            fs::copy(old.folder.path().join(name), copy.path().join(name)).unwrap();
+        }
+        copy
+    };
+    let whole = copied();
+    let began = std::time::Instant::now();
+    assert!(upgrading(whole.path()).wait().unwrap().success());
+    let takes = began.elapsed();
+    let mut seen = Vec::new();
+    for round in 0..12 {
+        let copy = copied();
+        let mut child = upgrading(copy.path());
+        // At another moment in each round; whether that is before, during or after, all of them are right.
+        std::thread::sleep(takes * round / 10);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let version =
+            |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+        let raw = Connection::open(copy.path().join("darsena.db")).unwrap();
+        let after: u32 = version(&raw).unwrap();
+        assert!([1, 4].contains(&after), "round {round}: schema version {after}");
+        drop(raw);
+        seen.push(after);
+
+        let store = Store::open(copy.path()).unwrap();
+        assert_eq!(store.company(old.company).app(old.shop.id).await.unwrap(), old.shop);
+        drop(store);
+        let copied = Connection::open(copy.path().join("darsena.db.before-4")).unwrap();
+        assert_eq!(version(&copied), Ok(1), "round {round}: the copy is what it was before");
+        assert!(!copy.path().join("darsena.db.before-4-new").exists());
+    }
+    eprintln!("schema versions after the kills: {seen:?}");
 }
