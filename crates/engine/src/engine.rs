@@ -41,7 +41,7 @@ pub trait Engine: Send + Sync {
     /// fall to the container's first process, and count among its processes until that one collects them.)
     ///
     /// It costs about as much as starting a small program: some 50 ms of processor time, and for a moment some
-    /// 15 MB of the container's memory.
+    /// 4 MB of the container's memory and a few of its processes.
     async fn exec(
         &self,
         id: &ContainerId,

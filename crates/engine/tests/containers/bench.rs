@@ -231,7 +231,7 @@ impl Bench {
     /// Everything on the machine that bears our name. Processes and interfaces that are on their way out get a
     /// moment.
     pub fn traces(&self) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + DEADLINE;
         loop {
             let traces = self.traces_now();
             if traces.is_empty() || Instant::now() > deadline {

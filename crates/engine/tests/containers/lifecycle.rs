@@ -113,7 +113,11 @@ async fn a_first_process_that_ignores_the_stop_signal_is_killed() {
     bench.start_until(&spec, "listening").await;
     let begun = Instant::now();
     bench.engine.stop(&spec.id, Duration::from_millis(300)).await.unwrap();
-    assert!((300..5000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < DEADLINE,
+        "{:?}",
+        begun.elapsed()
+    );
     let exit = bench.engine.wait(&spec.id).await.unwrap();
     assert_eq!(exit.code, 137);
     assert!(exit.detail.unwrap().contains("had not ended 300 ms after the stop signal"));

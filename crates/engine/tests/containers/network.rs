@@ -61,7 +61,7 @@ async fn a_container_reaches_the_world_outside() {
     let Some(bench) = Bench::open() else { return };
     let outside = Outside::open(&bench.config.instance);
     let server = format!("{}.2:7000", outside.network);
-    let (_, lines) = bench.run(&bench.spec(&["connect", &server])).await;
+    let (_, lines) = bench.run(&bench.spec(&["reach", &server])).await;
     // The answer names the peer that it sees: the host, not the container.
     assert_eq!(lines, [format!("{server} answered hello {}.1", outside.network)]);
     drop(outside);

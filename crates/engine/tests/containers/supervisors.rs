@@ -244,14 +244,14 @@ async fn a_supervisor_that_lost_its_folder_does_not_end_the_next_container() {
     let Some(bench) = Bench::open() else { return };
     let spec = bench.spec(&["serve-forever", "0.0.0.0:8080"]);
     bench.start_until(&spec, "listening").await;
-    let old = bench.processes(&spec.id);
+    let mut old = bench.processes(&spec.id);
+    old.push(bench.supervisor(&spec.id).unwrap().as_raw());
     fs::rename(bench.run_folder(&spec.id), bench.config.run.join("moved-away")).unwrap();
     assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Absent);
     let address = bench.start_until(&spec, "listening").await;
     bench
         .until("the old one is gone", || !old.iter().any(|pid| fs::exists(format!("/proc/{pid}")).unwrap()))
         .await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Running { address });
     assert_eq!(bench.processes(&spec.id).len(), 1);
     fs::remove_dir_all(bench.config.run.join("moved-away")).unwrap();

@@ -38,7 +38,11 @@ fn main() {
         ["spam", count] => spam(count.parse().unwrap()),
         ["serve", address] => serve(address, false),
         ["serve-forever", address] => serve(address, true),
-        ["connect", addresses @ ..] => addresses.iter().for_each(|address| connect(address)),
+        // Where no answer is expected one does not wait for long.
+        ["connect", addresses @ ..] => {
+            addresses.iter().for_each(|address| connect(address, Duration::from_millis(700)));
+        }
+        ["reach", address] => connect(address, Duration::from_secs(20)),
         ["eat", megabytes] => eat(megabytes.parse().unwrap()),
         ["forks"] => forks(),
         ["sleep"] => sleep_for_ever(),
@@ -220,12 +224,12 @@ fn serve(address: &str, ignores_signals: bool) {
     }
 }
 
-fn connect(address: &str) {
+fn connect(address: &str, patience: Duration) {
     let address: SocketAddr = address.parse().unwrap();
-    match TcpStream::connect_timeout(&address, Duration::from_millis(700)) {
+    match TcpStream::connect_timeout(&address, patience) {
         Ok(mut stream) => {
             let mut text = String::new();
-            stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+            stream.set_read_timeout(Some(patience)).unwrap();
             let _ = stream.read_to_string(&mut text);
             println!("{address} answered {}", text.trim());
         }
