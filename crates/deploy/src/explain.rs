@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use engine::Exit;
 use model::{Failure, FailureCode, Limits, Phase};
 
 /// How many of the container's last lines a failure keeps.
@@ -68,11 +69,11 @@ pub fn exit_words(exit_code: i32) -> String {
 }
 
 /// The end of a container that served, in words: `code 3`, `killed: out of memory at 512 MB`.
-pub fn end_words(exit_code: i32, out_of_memory: bool, memory_mb: Option<u32>) -> String {
-    match (out_of_memory, memory_mb) {
-        (true, Some(limit)) => format!("killed: out of memory at {limit} MB"),
-        (true, None) => "killed: out of memory".to_owned(),
-        (false, _) => exit_words(exit_code),
+pub fn end_words(exit: &Exit, memory_mb: u32) -> String {
+    match &exit.detail {
+        _ if exit.out_of_memory => format!("killed: out of memory at {memory_mb} MB"),
+        Some(detail) => format!("{}: {detail}", exit_words(exit.code)),
+        None => exit_words(exit.code),
     }
 }
 
@@ -209,7 +210,13 @@ mod tests {
         assert_eq!(ended(127, false).code, FailureCode::CommandNotFound);
         assert_eq!(ended(137, true).message, "The container of web was killed: out of memory at 512 MB.");
         assert_eq!(ended(3, false).log_tail, ["boom"]);
-        assert_eq!(end_words(137, true, Some(512)), "killed: out of memory at 512 MB");
-        assert_eq!(end_words(3, false, Some(512)), "code 3");
+        let end = |code, out_of_memory, detail: Option<&str>| {
+            let (at, detail) = (model::Timestamp::now(), detail.map(str::to_owned));
+            end_words(&Exit { code, out_of_memory, at, detail }, 512)
+        };
+        assert_eq!(end(137, true, Some("x")), "killed: out of memory at 512 MB");
+        assert_eq!(end(3, false, None), "code 3");
+        let words = end(137, false, Some("its supervisor was killed"));
+        assert_eq!(words, "signal 9 (code 137): its supervisor was killed");
     }
 }

@@ -48,7 +48,7 @@ impl Platform {
         self.keepers().note(app.id, id, |condition| condition.phase = Running::Running);
         tokio::select! {
             exit = self.engine().wait(id) => match exit {
-                Ok(exit) => explain::end_words(exit.code, exit.out_of_memory, Some(release.limits.memory_mb)),
+                Ok(exit) => explain::end_words(&exit, release.limits.memory_mb),
                 Err(error) => format!("it cannot be watched: {error}"),
             },
             why = self.until_dead(id, release, address) => {
