@@ -198,3 +198,98 @@ async fn an_application_that_ends_its_connection_politely_costs_no_call() {
     }
     assert!(connections.load(Ordering::SeqCst) > 1);
 }
+
+#[tokio::test]
+async fn a_candidate_is_called_through_its_token() {
+    let here = here().await;
+    let (old, new) = (grpc_backend().await, grpc_backend().await);
+    let h2c = |id: &str, address| Backend { protocol: BackendProtocol::H2c, ..speaks_http1(id, address) };
+    let table = RouteTable {
+        routes: [("a".to_owned(), Route { backends: vec![h2c("old", old.0)], ..serving("old", old.0) })]
+            .into(),
+        candidates: [("s3cret".to_owned(), h2c("new", new.0))].into(),
+        ..RouteTable::default()
+    };
+    here.publish(table).await;
+    let mut sender = client(&here).await;
+    unary(&mut sender, "to the old one").await;
+    assert_eq!(new.1.load(Ordering::SeqCst), 0);
+
+    let (request, body) = pieces();
+    request.send(Frame::data(Bytes::from("to the new one"))).unwrap();
+    drop(request);
+    let mut with_token = call(body);
+    with_token.headers_mut().insert("darsena-candidate", HeaderValue::from_static("s3cret"));
+    let answer = soon(sender.send_request(with_token)).await.unwrap();
+    let answer = soon(answer.into_body().collect()).await.unwrap();
+    assert_eq!(answer.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(answer.to_bytes(), "to the new one");
+    assert_eq!((old.1.load(Ordering::SeqCst), new.1.load(Ordering::SeqCst)), (1, 1));
+}
+
+/// A server of HTTP/2 that answers whatever is asked, for requests that are no calls.
+async fn plain_http2() -> SocketAddr {
+    raw_backend(|stream| async move {
+        let answer =
+            async |_| Ok::<_, Infallible>(Response::new(http_body_util::Full::new(Bytes::from("yes"))));
+        let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = serving.serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer)).await;
+    })
+    .await
+    .0
+}
+
+#[tokio::test]
+async fn the_control_planes_own_request_reaches_a_candidate_of_http2() {
+    let here = here().await;
+    let new = Backend { protocol: BackendProtocol::H2c, ..speaks_http1("new", plain_http2().await) };
+    let candidates = [("s3cret".to_owned(), new)].into();
+    here.publish(RouteTable { candidates, ..RouteTable::default() }).await;
+    assert_eq!(here.client.request_through("a", Some("s3cret"), "/up", PATIENCE).await, Ok(200));
+}
+
+#[tokio::test]
+async fn streams_beyond_a_hundred_get_another_connection() {
+    let here = here().await;
+    let (address, connections) = grpc_backend().await;
+    publish(&here, "b1", address).await;
+    // One client may have a hundred requests on a connection, too.
+    let mut senders = [client(&here).await, client(&here).await];
+    let mut open = Vec::new();
+    for number in 0..120 {
+        let (request, body) = pieces();
+        request.send(Frame::data(Bytes::from("hello"))).unwrap();
+        let answer = soon(senders[number % 2].send_request(call(body))).await.unwrap();
+        let mut answer = answer.into_body();
+        assert_eq!(soon(answer.frame()).await.unwrap().unwrap().into_data().unwrap(), "hello");
+        open.push((request, answer));
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+    drop(open);
+    assert_eq!(here.client.drain("b1", PATIENCE).await.unwrap().left, 0);
+    unary(&mut senders[0], "the connections are still good").await;
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_silent_for_long_goes_on() {
+    let here = here().await;
+    // Many servers send no head before they have a message.
+    let (address, _) = raw_backend(|stream| async move {
+        let answer = async |request: Request<Incoming>| {
+            let first = request.into_body().frame().await.unwrap().unwrap();
+            Ok::<_, Infallible>(Response::new(http_body_util::Full::new(first.into_data().unwrap())))
+        };
+        let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = serving.serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer)).await;
+    })
+    .await;
+    publish(&here, "b1", address).await;
+    let mut sender = client(&here).await;
+    let (request, body) = pieces();
+    let answer = tokio::spawn(sender.send_request(call(body)));
+    tokio::time::sleep(short().answer * 3).await;
+    request.send(Frame::data(Bytes::from("at last"))).unwrap();
+    let answer = soon(answer).await.unwrap().unwrap();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "at last");
+}

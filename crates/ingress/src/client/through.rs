@@ -93,6 +93,7 @@ fn in_words(reason: &str) -> &str {
         "answer-timeout" => "it did not answer in time",
         "closed" => "it closed the connection without an answer",
         "bad-answer" => "it answered TCP but not HTTP",
+        "busy" | "too-many" => "the ingress has too many connections",
         other => other,
     }
 }
