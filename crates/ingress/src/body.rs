@@ -70,6 +70,11 @@ impl Upload {
         self.state().has_failed
     }
 
+    /// Whether all of the body was passed on.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state().is_done
+    }
+
     fn waits(&self) {
         let mut state = self.state();
         if !state.is_done {
@@ -77,13 +82,13 @@ impl Upload {
         }
     }
 
-    fn passed<E>(&self, frame: &Option<Result<Frame<Bytes>, E>>) {
+    fn passed<E>(&self, frame: &Option<Result<Frame<Bytes>, E>>, is_last: bool) {
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
         let mut state = self.state();
         state.moved = Instant::now();
         let now = state.moved;
         state.pace.moved(now, data.map_or(0, Bytes::len));
-        state.is_done = data.is_none();
+        state.is_done = data.is_none() || is_last;
         state.has_failed |= matches!(frame, Some(Err(_)));
     }
 
@@ -118,11 +123,12 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
+        let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
             self.upload.waits();
             return Poll::Pending;
         };
-        self.upload.passed(&frame);
+        let is_last = incoming.is_end_stream();
+        self.upload.passed(&frame, is_last);
         match frame {
             Some(Ok(frame)) if frame.is_data() || self.passes_trailers => Poll::Ready(Some(Ok(frame))),
             Some(Ok(_)) => Poll::Ready(None),

@@ -102,13 +102,14 @@ impl Forwarder {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failed> {
         let upload = request.body().upload();
-        let is_read = request.body().is_end_stream() || !is_safe(request.method());
+        let is_expected = request.body().is_end_stream() || !is_safe(request.method());
         let response = self.answer(backend, &upload, sender.try_send_request(request)).await?;
         if !headers::has_one_length(response.headers()) {
             return Err(Failed { reason: Reason::BadAnswer, unsent: None });
         }
-        // What an application does not expect it may not read, and take for the next request.
-        if is_read {
+        // An application that did not expect a body, or answered before the end of it, may not read it, and take it for
+        // the next request.
+        if is_expected && upload.is_done() {
             self.keep(backend, sender);
         }
         Ok(response)

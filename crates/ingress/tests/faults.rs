@@ -10,49 +10,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 #[tokio::test]
-async fn a_request_that_can_be_read_in_two_ways_is_refused() {
-    let here = here().await;
-    let (address, record) = recorder().await;
-    here.route(&[("a", address)]).await;
-    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-    for (fields, body) in [
-        ("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
-        ("Transfer-Encoding: chunked\r\nContent-Length: 6\r\n", "0\r\n\r\n"),
-        ("Content-Length: 0\r\nContent-Length: 40\r\n", ""),
-        ("Content-Length: 4\r\nContent-Length: 4\r\n", "abcd"),
-        ("Content-Length: 0, 0\r\n", ""),
-        ("Content-Length: +0\r\n", ""),
-        ("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n"),
-        ("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n"),
-        ("Transfer-Encoding : chunked\r\n", "0\r\n\r\n"),
-        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n", "0\r\n\r\n"),
-        ("X: y\r\n Content-Length: 5\r\n", ""),
-        ("X: y\r\n\tz\r\n", ""),
-        ("X: y\nContent-Length: 5\r\n", ""),
-        ("Bad Name: y\r\n", ""),
-    ] {
-        let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}{smuggled}");
-        let answer = here.raw(&request).await;
-        assert_eq!(status(&answer), 400, "{request:?}: {answer}");
-        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{request:?}: {answer}");
-    }
-    assert_eq!(*record.lock().unwrap(), "", "nothing of it reached the application");
-}
-
-#[tokio::test]
-async fn a_bad_chunk_ends_request_and_connection() {
-    let here = here().await;
-    let (address, record) = recorder().await;
-    here.route(&[("a", address)]).await;
-    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for chunk in ["zz\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "ffffffffffffffffff\r\n", "5\nhello\r\n"] {
-        let answer = here.raw(format!("{head}{chunk}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")).await;
-        assert!(answer.matches("HTTP/1.1 ").count() <= 1, "{chunk:?}: {answer}");
-    }
-    assert!(!record.lock().unwrap().contains("smuggled"));
-}
-
-#[tokio::test]
 async fn pipelined_requests_are_answered_in_order_and_a_bad_one_ends_them() {
     let here = here().await;
     here.route(&[("a", named("a").await)]).await;
