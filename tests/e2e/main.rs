@@ -11,6 +11,7 @@ mod disk_full;
 mod everything;
 mod failing;
 mod harness;
+mod instances;
 mod kill_matrix;
 mod leftovers;
 mod load;

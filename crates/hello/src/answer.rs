@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, Write};
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -51,6 +52,13 @@ pub fn send(to: &mut impl Write, page: &Page, path: &str, instead: Instead) -> i
             std::process::exit(i32::try_from(code).unwrap_or(1));
         }
         (Some(""), ..) => send_text(to, page, 200, "text/html; charset=utf-8", &page.html()),
+        (Some("sick"), ..) => {
+            page.is_sick.store(true, Ordering::Relaxed);
+            send_text(to, page, 200, "text/plain", "sick from now on\n")
+        }
+        (Some("health"), None, None) if page.is_sick.load(Ordering::Relaxed) => {
+            send_text(to, page, 503, "text/plain", "sick\n")
+        }
         (Some("health"), None, None) => send_text(to, page, 200, "text/plain", "ok\n"),
         _ => send_text(to, page, 200, "text/plain", &format!("{path}\n")),
     }
@@ -60,9 +68,9 @@ fn send_text(to: &mut impl Write, page: &Page, status: u16, kind: &str, body: &s
     let elsewhere = if (300..400).contains(&status) { "location: /elsewhere\r\n" } else { "" };
     write!(
         to,
-        "HTTP/1.1 {status} Hello\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n{elsewhere}x-release: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status} Hello\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n{elsewhere}{}\r\n{body}",
         body.len(),
-        page.release,
+        page.headers(),
     )
 }
 
@@ -70,8 +78,8 @@ fn send_download(to: &mut impl Write, page: &Page, kib: u32, time: u32) -> io::R
     let length = kib as usize * PIECE;
     write!(
         to,
-        "HTTP/1.1 200 Hello\r\ncontent-type: application/octet-stream\r\ncontent-length: {length}\r\nx-release: {}\r\n\r\n",
-        page.release,
+        "HTTP/1.1 200 Hello\r\ncontent-type: application/octet-stream\r\ncontent-length: {length}\r\n{}\r\n",
+        page.headers(),
     )?;
     let pause = Duration::from_millis(time.into()) / kib.max(1);
     for _ in 0..kib {
@@ -85,8 +93,8 @@ fn send_download(to: &mut impl Write, page: &Page, kib: u32, time: u32) -> io::R
 fn send_events(to: &mut impl Write, page: &Page, count: u32, pause: u32) -> io::Result<()> {
     write!(
         to,
-        "HTTP/1.1 200 Hello\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nx-release: {}\r\n\r\n",
-        page.release,
+        "HTTP/1.1 200 Hello\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n{}\r\n",
+        page.headers(),
     )?;
     for number in 0..count {
         let event = format!("data: {number}\n\n");

@@ -1,7 +1,8 @@
 //! The sample application: an HTTP server that says which release it is.
 //!
 //! `GET /` is a page for people, `GET /health` answers `ok`, and every path that is not named here is echoed as
-//! text, so that a test can tell that the answer belongs to its request. Each answer bears the header `x-release`.
+//! text, so that a test can tell that the answer belongs to its request. Each answer bears the headers `x-release` and
+//! `x-instance`. `hello --check` asks the server of its own container for its health and ends with 0 or 1.
 //!
 //! Paths that show how a platform treats what takes long:
 //! - `/slow/MS` answers after so many milliseconds;
@@ -9,7 +10,8 @@
 //! - `/events/COUNT/MS` sends so many server-sent events, one every so many milliseconds;
 //! - any path with `Upgrade: echo`, and no body, becomes a connection that echoes its bytes until the client
 //!   ends it;
-//! - `/crash/CODE` ends the whole process with this code.
+//! - `/crash/CODE` ends the whole process with this code;
+//! - after `/sick` the path `/health` answers 503.
 //!
 //! Variables that it reads:
 //! - `PORT`: the port to listen on, 8080 without it;
@@ -22,6 +24,7 @@
 //!   connection that is closed at once, `silence` for one that is left waiting.
 
 mod answer;
+mod check;
 mod page;
 mod server;
 
@@ -35,6 +38,9 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 
 fn main() -> ExitCode {
+    if env::args().nth(1).as_deref() == Some("--check") {
+        return check::ask();
+    }
     let exit = env::var("HELLO_EXIT").ok().and_then(|code| code.parse::<u8>().ok());
     let lives = env::var("HELLO_LIVES").ok().and_then(|time| time.parse().ok()).map(Duration::from_millis);
     if let (Some(code), None) = (exit, lives) {

@@ -1,13 +1,16 @@
 //! The page for people, and who is speaking.
 
 use std::env;
+use std::sync::atomic::AtomicBool;
 
 /// What the application says about itself.
 pub struct Page {
     text: String,
     app: String,
-    /// Name of the release, for the header of every answer.
-    pub release: String,
+    release: String,
+    instance: String,
+    /// Whether its health path says so.
+    pub is_sick: AtomicBool,
 }
 
 impl Page {
@@ -17,7 +20,14 @@ impl Page {
             text: read("HELLO_TEXT", "Your application is running."),
             app: read("DARSENA_APP", "hello"),
             release: read("DARSENA_RELEASE", "none"),
+            instance: read("DARSENA_INSTANCE", "none"),
+            is_sick: AtomicBool::new(false),
         }
+    }
+
+    /// The header lines of every answer.
+    pub fn headers(&self) -> String {
+        format!("x-release: {}\r\nx-instance: {}\r\n", self.release, self.instance)
     }
 
     pub fn html(&self) -> String {

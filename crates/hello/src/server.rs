@@ -52,7 +52,7 @@ fn serve(connection: &TcpStream, page: &Page, instead: Instead) -> io::Result<()
 }
 
 fn switched(page: &Page) -> String {
-    format!("connection: upgrade\r\nupgrade: echo\r\nx-release: {}\r\n\r\n", page.release)
+    format!("connection: upgrade\r\nupgrade: echo\r\n{}\r\n", page.headers())
 }
 
 /// Reads one request; `None` at the end of the connection. A body is skipped.

@@ -26,10 +26,10 @@ pub(crate) struct Forwarder {
 }
 
 /// An attempt that brought no answer.
-struct Failed {
-    reason: Reason,
-    /// The request, when nothing of it was sent.
-    unsent: Option<Request<RequestBody>>,
+pub(crate) struct Failed {
+    pub reason: Reason,
+    /// The request, when nothing of it was sent, or nothing that counts.
+    pub unsent: Option<Request<RequestBody>>,
 }
 
 impl Forwarder {
@@ -47,7 +47,7 @@ impl Forwarder {
         &self,
         backend: &Backend,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Reason> {
+    ) -> Result<Response<Incoming>, Failed> {
         let repeatable = is_repeatable(&request);
         let mut request = request;
         if let Some(kept) = self.pool.take(&backend.id, !repeatable) {
@@ -56,11 +56,14 @@ impl Forwarder {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
-            let again = failed.unsent.or(copy.filter(|_| failed.reason == Reason::Closed));
-            request = again.ok_or(failed.reason)?;
+            let Failed { reason, unsent } = failed;
+            let again = unsent.or(copy.filter(|_| reason == Reason::Closed));
+            request = again.ok_or(Failed { reason, unsent: None })?;
         }
-        let fresh = self.dialler.http1(backend, &self.pool).await?;
-        self.attempt(backend, fresh, request).await.map_err(|failed| failed.reason)
+        match self.dialler.http1(backend, &self.pool).await {
+            Ok(fresh) => self.attempt(backend, fresh, request).await,
+            Err(reason) => Err(Failed { reason, unsent: Some(request) }),
+        }
     }
 
     /// Sends a request to a backend that speaks HTTP/2. One that a shared connection did not take any more goes out
@@ -69,20 +72,23 @@ impl Forwarder {
         &self,
         backend: &Backend,
         request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Lease), Reason> {
+    ) -> Result<(Response<Incoming>, Lease), Failed> {
         let upload = request.body().upload();
         let mut request = request;
         if let Some((mut shared, lease)) = self.pool.shared(&backend.id) {
             match self.answer(backend, &upload, shared.try_send_request(request)).await {
                 Ok(response) => return Ok((response, lease)),
                 Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
-                Err(Failed { reason, unsent: None }) => return Err(reason),
+                Err(failed) => return Err(failed),
             }
         }
-        let mut fresh = self.dialler.http2(backend, &self.pool).await?;
+        let mut fresh = match self.dialler.http2(backend, &self.pool).await {
+            Ok(fresh) => fresh,
+            Err(reason) => return Err(Failed { reason, unsent: Some(request) }),
+        };
         let lease = self.pool.share(&backend.id, &fresh);
         let answer = self.answer(backend, &upload, fresh.try_send_request(request)).await;
-        answer.map(|response| (response, lease)).map_err(|failed| failed.reason)
+        answer.map(|response| (response, lease))
     }
 
     /// Closes kept connections to backends that the table no longer has.

@@ -18,12 +18,13 @@ use tokio_util::task::TaskTracker;
 use crate::answer::{self, Reason};
 use crate::body::{AnswerBody, InFlight, RequestBody};
 use crate::complaints::Complaints;
-use crate::forward::Forwarder;
+use crate::forward::{Failed, Forwarder};
 use crate::headers::{self, Origin};
 use crate::host::{self, Host};
 use crate::limits::Limits;
 use crate::places::{Place, Places};
-use crate::routing::Router;
+use crate::pool::Lease;
+use crate::routing::{Assigned, Router};
 use crate::table::{Backend, BackendProtocol, RouteTable};
 use crate::timeouts::Timeouts;
 
@@ -115,9 +116,9 @@ impl Proxy {
         if !headers::expects_what_we_do(&parts.headers) {
             return Err(Reason::Expectation);
         }
-        let assigned = match candidate_token(&parts.headers)? {
-            Some(token) => self.router.assign_candidate(token)?,
-            None => self.router.assign(&host.name)?,
+        let (assigned, others) = match candidate_token(&parts.headers)? {
+            Some(token) => (self.router.assign_candidate(token)?, None),
+            None => (self.router.assign(&host.name)?, Some(host.name.clone())),
         };
 
         let body = RequestBody::new((!body.is_end_stream()).then_some(body));
@@ -135,20 +136,7 @@ impl Proxy {
             false => outgoing_http2(parts, body, &host)?,
         };
 
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let sent = match is_http1 {
-            true => self.forwarder.send(&assigned.backend, request).await.map(|answer| (answer, None)),
-            false => {
-                let sent = self.forwarder.send_http2(&assigned.backend, request).await;
-                sent.map(|(answer, lease)| (answer, Some(lease)))
-            }
-        };
-        let (mut response, lease) = sent.inspect_err(|reason| {
-            if let Some(silent) = self.complaints.admit() {
-                let Backend { id, address, .. } = &assigned.backend;
-                tracing::warn!(%reason, host = host.name, %method, path, backend = id, %address, silent, "no answer");
-            }
-        })?;
+        let Sent { mut response, assigned, lease } = self.send(assigned, others.as_deref(), request).await?;
         let in_flight = InFlight { _assigned: assigned, _busy: busy, _lease: lease };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::prepare_response(response.headers_mut(), false);
@@ -158,6 +146,47 @@ impl Proxy {
         match upgrade {
             Some(_) => Ok(self.tunnel(connection, client, response, in_flight)),
             None => Err(Reason::BadAnswer),
+        }
+    }
+
+    /// Sends the request to its backend. One that could not be reached costs the client nothing as long as the host
+    /// (`others`) has another instance: each is tried once.
+    async fn send(
+        &self,
+        mut assigned: Assigned,
+        others: Option<&str>,
+        mut request: Request<RequestBody>,
+    ) -> Result<Sent, Reason> {
+        let mut tried = Vec::new();
+        loop {
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let Failed { reason, unsent } = match self.send_to(&assigned.backend, request).await {
+                Ok((response, lease)) => return Ok(Sent { response, assigned, lease }),
+                Err(failed) => failed,
+            };
+            let Backend { id, address, protocol } = &assigned.backend;
+            if let Some(silent) = self.complaints.admit() {
+                tracing::warn!(%reason, %method, path, backend = id, %address, silent, "no answer");
+            }
+            tried.push(id.clone());
+            let another = others.and_then(|host| self.router.assign_another(host, &tried));
+            let another = another.filter(|another| another.backend.protocol == *protocol);
+            let (Some(another), Some(unsent)) = (another, unsent) else { return Err(reason) };
+            (assigned, request) = (another, unsent);
+        }
+    }
+
+    async fn send_to(
+        &self,
+        backend: &Backend,
+        request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Option<Lease>), Failed> {
+        match backend.protocol {
+            BackendProtocol::Http1 => Ok((self.forwarder.send(backend, request).await?, None)),
+            BackendProtocol::H2c => {
+                let (response, lease) = self.forwarder.send_http2(backend, request).await?;
+                Ok((response, Some(lease)))
+            }
         }
     }
 
@@ -181,6 +210,13 @@ impl Proxy {
         headers::prepare_response(response.headers_mut(), true);
         response.map(|_| Either::Left(Full::default()))
     }
+}
+
+/// The head of an answer, and who gives it.
+struct Sent {
+    response: Response<Incoming>,
+    assigned: Assigned,
+    lease: Option<Lease>,
 }
 
 /// The request as it is written to a backend: HTTP/1.1, with path and query exactly as they came.

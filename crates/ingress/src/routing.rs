@@ -4,7 +4,7 @@
 //! everybody who chose by the old one has been counted, and a drain misses nobody.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::table::{Backend, Route, RouteState, RouteTable};
 #[derive(Default)]
 pub(crate) struct Router {
     live: RwLock<Live>,
+    /// Counts requests, so that instances that are equally busy take turns.
+    turn: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -59,8 +61,17 @@ impl Router {
     pub(crate) fn assign(&self, host: &str) -> Result<Assigned, Reason> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         let busy = |backend: &Backend| live.loads[&backend.id].in_flight.load(Ordering::SeqCst);
-        let backend = choose(live.table.routes.get(host), busy)?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let backend = choose(live.table.routes.get(host), busy, turn, &[])?;
         Ok(Assigned::new(backend, &live.loads[&backend.id]))
+    }
+
+    /// Chooses a backend for a host that is none of those that were tried.
+    pub(crate) fn assign_another(&self, host: &str, tried: &[String]) -> Option<Assigned> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        let busy = |backend: &Backend| live.loads[&backend.id].in_flight.load(Ordering::SeqCst);
+        let backend = choose(live.table.routes.get(host), busy, 0, tried).ok()?;
+        Some(Assigned::new(backend, &live.loads[&backend.id]))
     }
 
     /// The backend that a candidate's token stands for.
@@ -118,14 +129,22 @@ impl Router {
     }
 }
 
-/// The least busy backend of a route, the first among equals; or why there is none. Pure.
-fn choose(route: Option<&Route>, busy: impl Fn(&Backend) -> u64) -> Result<&Backend, Reason> {
+/// The least busy backend of a route that was not tried, among equals the one whose turn it is; or why there is none.
+/// Pure.
+fn choose<'a>(
+    route: Option<&'a Route>,
+    busy: impl Fn(&Backend) -> u64,
+    turn: usize,
+    tried: &[String],
+) -> Result<&'a Backend, Reason> {
     let route = route.ok_or(Reason::UnknownHost)?;
     match route.state {
         RouteState::Suspended => Err(Reason::Suspended),
         RouteState::Starting => Err(Reason::Starting),
         RouteState::Serving => {
-            route.backends.iter().min_by_key(|backend| busy(backend)).ok_or(Reason::NoBackend)
+            let (before, from) = route.backends.split_at(turn % route.backends.len().max(1));
+            let untried = from.iter().chain(before).filter(|backend| !tried.contains(&backend.id));
+            untried.min_by_key(|backend| busy(backend)).ok_or(Reason::NoBackend)
         }
     }
 }
@@ -157,11 +176,18 @@ mod tests {
     #[test]
     fn a_request_goes_to_its_host_or_nowhere() {
         let idle = |_: &Backend| 0;
-        assert_eq!(choose(None, idle), Err(Reason::UnknownHost));
-        assert_eq!(choose(Some(&route(RouteState::Suspended, &["a"])), idle), Err(Reason::Suspended));
-        assert_eq!(choose(Some(&route(RouteState::Starting, &[])), idle), Err(Reason::Starting));
-        assert_eq!(choose(Some(&route(RouteState::Serving, &[])), idle), Err(Reason::NoBackend));
-        assert_eq!(choose(Some(&route(RouteState::Serving, &["a", "b"])), idle).unwrap().id, "a");
+        assert_eq!(choose(None, idle, 0, &[]), Err(Reason::UnknownHost));
+        assert_eq!(choose(Some(&route(RouteState::Suspended, &["a"])), idle, 0, &[]), Err(Reason::Suspended));
+        assert_eq!(choose(Some(&route(RouteState::Starting, &[])), idle, 0, &[]), Err(Reason::Starting));
+        assert_eq!(choose(Some(&route(RouteState::Serving, &[])), idle, 7, &[]), Err(Reason::NoBackend));
+        let two = route(RouteState::Serving, &["a", "b"]);
+        let turns = [0, 1, 2, 3].map(|turn| choose(Some(&two), idle, turn, &[]).unwrap().id.as_str());
+        assert_eq!(turns, ["a", "b", "a", "b"], "those that are equally busy take turns");
+        let a_is_busy = |backend: &Backend| u64::from(backend.id == "a");
+        assert_eq!(choose(Some(&two), a_is_busy, 0, &[]).unwrap().id, "b");
+        assert_eq!(choose(Some(&two), a_is_busy, 0, &["b".to_owned()]).unwrap().id, "a");
+        let both = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(choose(Some(&two), idle, 0, &both), Err(Reason::NoBackend));
     }
 
     #[test]

@@ -174,3 +174,20 @@ async fn several_backends_share_the_work() {
     }
     assert_eq!(seen_a.load(std::sync::atomic::Ordering::SeqCst), 3);
 }
+
+#[tokio::test]
+async fn an_instance_that_is_gone_costs_nobody_a_request() {
+    let here = here().await;
+    let (gone, other) = (nobody().await, nobody().await);
+    let two = route(RouteState::Serving, &[("gone", gone), ("here", named("here").await)]);
+    let none = route(RouteState::Serving, &[("gone", gone), ("other", other)]);
+    let routes = [("two".to_owned(), two), ("none".to_owned(), none)].into();
+    here.publish(RouteTable { routes, ..RouteTable::default() }).await;
+
+    for _ in 0..8 {
+        assert!(here.get("two", "/").await.ends_with("here "));
+        let post = "POST / HTTP/1.1\r\nHost: two\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+        assert_eq!(status(&here.raw(post).await), 200, "nothing of it was sent to the one that is gone");
+        assert_eq!(reason(&here.get("none", "/").await), Some("refused"), "each is tried once");
+    }
+}

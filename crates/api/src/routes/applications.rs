@@ -168,7 +168,8 @@ async fn around(call: &Call, app: &App) -> Result<Around, ApiError> {
         None => None,
     };
     let conditions = call.state.platform.conditions(app.id);
-    Ok(Around { url: call.state.platform.url(&app.name), digest, conditions })
+    let is_public = call.store().web_process(app.id).await?.is_ingress_enabled;
+    Ok(Around { url: is_public.then(|| call.state.platform.url(&app.name)), digest, conditions })
 }
 
 fn explain(error: StoreError, app: &App) -> ApiError {

@@ -124,8 +124,8 @@ fn get<T: DeserializeOwned>(kept: &Kept, field: &str) -> Option<T> {
 
 /// What is shown of an application besides its own record.
 pub struct Around {
-    /// Where it answers.
-    pub url: String,
+    /// Where it answers; `None` when its web process is not public.
+    pub url: Option<String>,
     /// Digest of what serves now.
     pub digest: Option<Digest>,
     /// How its containers are.
@@ -172,7 +172,7 @@ pub fn show(app: &App, around: Around) -> Application {
         created_by: app.created_by.clone(),
         created_at: app.created_at.to_string(),
         updated_at: app.updated_at.to_string(),
-        url: Some(around.url),
+        url: around.url,
         condition: condition::show(&around.conditions),
         serving_deployment_id: app.serving.map(|id| id.to_string()),
     }
