@@ -11,6 +11,7 @@ use std::time::Duration;
 use model::image::{DiffId, Digest, Platform};
 use model::{FailureCode, Phase};
 
+use crate::disk::disk_full;
 use crate::registry::{Stalled, clean};
 
 /// A failure of the image store.
@@ -92,8 +93,9 @@ pub enum Cause {
     LayerMissing { layer: Digest },
     #[error("the connection to {registry} was lost at {done} of {total} bytes of layer {}: {reason}", .layer.short())]
     ConnectionLost { registry: String, layer: Digest, done: u64, total: u64, reason: String },
-    #[error("the disk is full: no room in {}", .folder.display())]
-    DiskFull { folder: PathBuf },
+    /// Or so full that its reserve would be used.
+    #[error("the disk is full: {why}, in {}", .folder.display())]
+    DiskFull { folder: PathBuf, why: String },
     #[error("{} is not an image that can be loaded: {reason}", .path.display())]
     NotALayout { path: PathBuf, reason: String },
     /// Nobody knows which layers the image needs, so none is removed.
@@ -190,7 +192,7 @@ impl Cause {
     pub(crate) fn storage(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Cause::DiskFull { folder: path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => disk_full(path),
             _ => Cause::Storage { action, path, source },
         }
     }
@@ -309,7 +311,8 @@ impl Cause {
             Cause::LayerMissing { .. } => "Push the image again.".to_owned(),
             Cause::LayerNotHere(_) => "Deploy the image again; its layers are then fetched.".to_owned(),
             Cause::DiskFull { .. } => {
-                "Free some room on the disk or remove applications that are not needed.".to_owned()
+                "Free some room on the disk (df -h and df -i show it) or remove applications that are not needed."
+                    .to_owned()
             }
             Cause::NotALayout { .. } => {
                 "Give an OCI layout, as a folder or a tar (for example: skopeo copy … oci-archive:FILE)."
@@ -319,7 +322,12 @@ impl Cause {
                 "Deploy its application again, which fetches it anew, and look at the server's disk.".to_owned()
             }
             Cause::Unpack(_) => "Run darsena doctor on the server.".to_owned(),
-            Cause::Storage { .. } => return None,
+            Cause::Storage { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                "The disk is mounted read-only, which the kernel does to a disk that fails (dmesg shows it). Make \
+                 it writable again; what runs goes on meanwhile."
+                    .to_owned()
+            }
+            Cause::Storage { .. } => "Look at the server's disk and at the kernel's messages (dmesg).".to_owned(),
         };
         Some(text)
     }

@@ -206,6 +206,10 @@ impl Inner {
         let mut known = HashSet::new();
         let (first, again): (Vec<_>, Vec<_>) =
             layers.iter().enumerate().partition(|(_, layer)| known.insert(&layer.diff_id));
+        let is_missing =
+            |layer: &&LayerInfo| layer::here(&self.folders, &layer.diff_id, origin.owner()).is_none();
+        let missing: Vec<_> = first.iter().map(|(_, layer)| *layer).filter(is_missing).collect();
+        layer::check_sizes(tools, &missing)?;
         // Boxed and listed, because the compiler cannot prove of the lazy chain that it may move between threads.
         let work: Vec<_> = first
             .into_iter()

@@ -10,5 +10,5 @@ mod unpacker;
 
 pub(crate) use budget::Budget;
 pub(crate) use dir_fixes::dir_fixes;
-pub(crate) use pull::{Origin, Tools, bring, here};
+pub(crate) use pull::{Origin, Tools, bring, check_sizes, here};
 pub(crate) use slots::Slots;

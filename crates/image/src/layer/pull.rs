@@ -36,7 +36,7 @@ pub(crate) enum Origin<'a> {
 
 impl Origin<'_> {
     /// For whom it is brought.
-    fn owner(&self) -> Owner {
+    pub fn owner(&self) -> Owner {
         match self {
             Origin::Registry { caller, .. } => Owner::Company(caller.owner),
             Origin::Folder(_) => Owner::Everybody,
@@ -93,11 +93,6 @@ pub(crate) async fn bring(
     if let Some(record) = here() {
         return shared(record);
     }
-    if layer.size > tools.config.limits.unpacked_bytes {
-        let reason =
-            format!("it has {} bytes; the limit is {}", layer.size, tools.config.limits.unpacked_bytes);
-        return Err(Cause::LayerInvalid { layer: layer.digest.clone(), reason });
-    }
     // Whoever has a slot has its lock already, so nobody waits for a lock with a slot in hand.
     let _slot = tools.slots.acquire(owner).await;
     progress.set_state(index, LayerState::Pulling);
@@ -129,6 +124,20 @@ pub(crate) async fn bring(
     Ok(())
 }
 
+/// Refuses what cannot be brought, before anything of it is: layers beyond the limit, or more than the disk has room
+/// for. Unpacked they hardly ever take less.
+pub(crate) fn check_sizes(tools: Tools<'_>, missing: &[&LayerInfo]) -> Result<(), Cause> {
+    let limit = tools.config.limits.unpacked_bytes;
+    if let Some(layer) = missing.iter().find(|layer| layer.size > limit) {
+        let reason = format!("it has {} bytes; the limit is {limit}", layer.size);
+        return Err(Cause::LayerInvalid { layer: layer.digest.clone(), reason });
+    }
+    match missing.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size)) {
+        0 => Ok(()),
+        bytes => tools.folders.has_room_for(bytes),
+    }
+}
+
 /// A layer that is in place, if its owner may use it.
 pub(crate) fn here(folders: &Folders, diff_id: &DiffId, owner: Owner) -> Option<LayerRecord> {
     folders.is_proven(diff_id.hex(), owner).then(|| folders.layer_record(diff_id)).flatten()
@@ -140,7 +149,7 @@ async fn bring_once(
     layer: &LayerInfo,
     watched: &Watched<'_>,
 ) -> Result<(Unpacked, Scratch), Failed> {
-    tools.folders.has_room().map_err(Failed::Final)?;
+    tools.folders.has_room_for(layer.size).map_err(Failed::Final)?;
     let scratch = tools.folders.scratch().map_err(Failed::Final)?;
     let mut sink = Sink {
         unpacker: Unpacker::start(tools.config, scratch, tools.budget.left()).map_err(Failed::Final)?,
@@ -235,7 +244,7 @@ fn refused(refusal: &Refusal, layer: &LayerInfo, folder: PathBuf) -> Cause {
     let reason = refusal.reason.clone();
     match refusal.kind {
         RefusalKind::Invalid => Cause::LayerInvalid { layer: layer.digest.clone(), reason },
-        RefusalKind::DiskFull => Cause::DiskFull { folder },
+        RefusalKind::DiskFull => Cause::DiskFull { folder, why: reason },
         RefusalKind::Internal => Cause::Unpack(reason),
     }
 }

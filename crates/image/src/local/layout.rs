@@ -38,12 +38,14 @@ impl Layout {
         let wrong = |reason: String| Cause::NotALayout { path: path.to_owned(), reason };
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => wrong("there is no such file".to_owned()),
-            io::ErrorKind::StorageFull => Cause::DiskFull { folder: folders.tmp() },
+            io::ErrorKind::StorageFull => Cause::storage("write", folders.tmp(), error),
             _ => wrong(error.to_string()),
         };
-        let (folder, scratch) = if fs::metadata(path).map_err(unreadable)?.is_dir() {
+        let metadata = fs::metadata(path).map_err(unreadable)?;
+        let (folder, scratch) = if metadata.is_dir() {
             (path.to_owned(), None)
         } else {
+            folders.has_room_for(metadata.len())?;
             let scratch = folders.scratch()?;
             take_apart(path, scratch.path()).map_err(unreadable)?;
             (scratch.path().to_owned(), Some(scratch))

@@ -10,6 +10,7 @@ use super::archive::{Archive, Entry, Kind};
 use super::attributes::{mode, set_attributes, set_owner_and_time, times};
 use super::path::{EntryPath, Meaning};
 use super::report::Refusal;
+use super::room::Room;
 use super::tree::{Tree, is_whiteout, type_of};
 
 /// Hard links to names that come later.
@@ -20,6 +21,7 @@ const MAX_ROUNDS: usize = 64;
 /// Writes a layer's entries beneath a root.
 pub(crate) struct Extractor {
     tree: Tree,
+    room: Room,
     max_entries: u64,
     entries: u64,
     waiting: Vec<WaitingLink>,
@@ -50,9 +52,16 @@ enum Linked {
 }
 
 impl Extractor {
-    pub fn new(root: OwnedFd, trash: OwnedFd, max_entries: u64, half_a_file: failpoint::Point) -> Self {
+    pub fn new(
+        root: OwnedFd,
+        trash: OwnedFd,
+        room: Room,
+        max_entries: u64,
+        half_a_file: failpoint::Point,
+    ) -> Self {
         Self {
             tree: Tree::new(root, trash),
+            room,
             max_entries,
             entries: 0,
             waiting: Vec::new(),
@@ -64,8 +73,16 @@ impl Extractor {
 
     /// Writes every entry of an archive.
     pub fn extract<R: Read>(mut self, archive: &mut Archive<R>) -> Result<Written, Refusal> {
+        self.write_all(archive).map_err(|refusal| self.room.explain(refusal))?;
+        self.set_directory_times();
+        let (implied, opaque) = self.tree.finish();
+        Ok(Written { entries: self.entries, implied, opaque })
+    }
+
+    fn write_all<R: Read>(&mut self, archive: &mut Archive<R>) -> Result<(), Refusal> {
         while let Some(entry) = archive.next()? {
             self.entries += 1;
+            self.room.take_entry()?;
             self.place(&entry, archive)?;
             if self.entries + self.tree.made > self.max_entries {
                 return Err(Refusal::invalid(format!(
@@ -74,10 +91,7 @@ impl Extractor {
                 )));
             }
         }
-        self.make_waiting_links()?;
-        self.set_directory_times();
-        let (implied, opaque) = self.tree.finish();
-        Ok(Written { entries: self.entries, implied, opaque })
+        self.make_waiting_links()
     }
 
     fn place<R: Read>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Result<(), Refusal> {
@@ -159,6 +173,7 @@ impl Extractor {
             if count == 0 {
                 break;
             }
+            self.room.take(count as u64)?;
             let mut rest = &self.buffer[..count];
             while !rest.is_empty() {
                 let written = rustix::io::write(&file, rest).map_err(failed("write"))?;

@@ -13,6 +13,7 @@ mod number;
 mod path;
 mod pax;
 pub(crate) mod report;
+mod room;
 mod sandbox;
 mod stream;
 pub(crate) mod tree;
@@ -28,6 +29,7 @@ use rustix::fs::{Mode, OFlags, open};
 use archive::Archive;
 use extract::Extractor;
 use report::{PathBytes, Refusal, RefusalKind, Report, Unpacked, printable};
+use room::Room;
 use stream::TarStream;
 
 /// Folder of the files in the process's folder.
@@ -81,7 +83,9 @@ fn unpack(arguments: &Arguments) -> Result<Unpacked, Refusal> {
         )
         .map_err(|error| internal(&format!("it cannot open its folder {name}: {error}")))
     };
-    let extractor = Extractor::new(folder(FILES)?, folder(TRASH)?, arguments.max_entries, half_a_file);
+    let (files, trash) = (folder(FILES)?, folder(TRASH)?);
+    let disk = files.try_clone().map_err(|error| internal(&format!("it cannot keep its folder: {error}")))?;
+    let extractor = Extractor::new(files, trash, Room::new(disk), arguments.max_entries, half_a_file);
 
     let stream = TarStream::new(io::stdin().lock(), arguments.max_bytes)
         .map_err(|error| Refusal::invalid(printable(error.to_string().as_bytes())))?;

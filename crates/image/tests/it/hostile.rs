@@ -296,48 +296,6 @@ async fn a_layer_with_another_content_than_promised_is_never_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_told_as_such_and_leaves_nothing() {
-    if !is_root() {
-        return;
-    }
-    let place = tempfile::tempdir().unwrap();
-    let small = SmallDisk::mount(place.path());
-    let layout = tempfile::tempdir().unwrap();
-    let tar = Tar::new().file("large", vec![7; 8 << 20], 0o644);
-    Image::new().layer(Layer::gzip(tar)).build().write_layout(layout.path(), "1").unwrap();
-    let store =
-        image::ImageStore::open(crate::support::config(&place.path().join("images"), &[], |_| {})).unwrap();
-    let error = store.load(layout.path(), &Reference::parse("localhost/x:1").unwrap()).await.unwrap_err();
-    assert_eq!(error.code(), FailureCode::DiskFull, "{error}");
-    assert!(error.hint().unwrap().contains("Free some room"));
-    assert_eq!(listing(&place.path().join("images/layers")), Vec::<String>::new());
-    drop(store);
-    assert_eq!(listing(&place.path().join("images/tmp")), Vec::<String>::new());
-    drop(small);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_layer_is_not_begun_on_a_disk_with_hardly_any_room() {
-    if !is_root() {
-        return;
-    }
-    let (place, layout) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let small = SmallDisk::mount(place.path());
-    let tar = Tar::new().file("small", "x", 0o644);
-    Image::new().layer(Layer::gzip(tar)).build().write_layout(layout.path(), "1").unwrap();
-    let store =
-        image::ImageStore::open(crate::support::config(&place.path().join("images"), &[], |_| {})).unwrap();
-    // The layer would fit into what is left, which is less than one part in twenty.
-    fs::write(place.path().join("other"), vec![0; (4 << 20) - (150 << 10)]).unwrap();
-    let name = Reference::parse("localhost/x:1").unwrap();
-    let error = store.load(layout.path(), &name).await.unwrap_err();
-    assert_eq!(error.code(), FailureCode::DiskFull, "{error}");
-    fs::remove_file(place.path().join("other")).unwrap();
-    store.load(layout.path(), &name).await.unwrap();
-    drop((store, small));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_layers_of_an_image_share_one_limit() {
     if !is_root() {
         return;
@@ -362,24 +320,6 @@ async fn the_layers_of_an_image_share_one_limit() {
             assert!(error.to_string().contains("limit"), "{error}");
         }
         bench.tmp_becomes_empty();
-    }
-}
-
-/// 4 MiB of tmpfs; unmounted when dropped.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(place: &'a Path) -> Self {
-        use rustix::mount::{MountFlags, mount};
-        mount("tmpfs", place, "tmpfs", MountFlags::empty(), Some(c"size=4m")).unwrap();
-        Self(place)
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        use rustix::mount::{UnmountFlags, unmount};
-        let _ = unmount(self.0, UnmountFlags::DETACH);
     }
 }
 

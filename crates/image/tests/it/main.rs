@@ -7,6 +7,7 @@ mod net;
 mod pulls;
 mod realms;
 mod redirects;
+mod room;
 mod sandbox;
 mod support;
 mod sweeps;
