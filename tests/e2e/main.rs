@@ -24,6 +24,7 @@ mod signals;
 mod slope;
 mod soak;
 mod sources;
+mod stalled;
 mod story;
 mod together;
 mod under_load;
