@@ -107,7 +107,7 @@ fn comes_back(count: usize, after: AfterTheKill) {
 }
 
 /// Kills every process of the installation before any of them can look after another.
-fn kill_everything(darsena: &mut Installation) {
+pub fn kill_everything(darsena: &mut Installation) {
     let mut pids: Vec<_> = darsena.container_pids().iter().map(|pid| *pid as i32).collect();
     pids.extend(supervisors(darsena));
     pids.push(darsena.ingress_pid() as i32);

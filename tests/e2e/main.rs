@@ -12,6 +12,7 @@ mod everything;
 mod failing;
 mod harness;
 mod instances;
+mod interrupted;
 mod kill_matrix;
 mod leftovers;
 mod load;
