@@ -11,6 +11,9 @@ use uuid::Uuid;
 
 use crate::platform::{ImageProblem, PlatformError};
 
+/// How long to wait for whoever holds the database, such as a backup.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
 /// An answer that is not a success. It holds nothing that a client must not see.
 #[derive(Debug)]
 pub struct ApiError {
@@ -218,9 +221,20 @@ impl From<StoreError> for ApiError {
             .with_detail(
                 "Nothing was done. Send a new key with each new request, and the same with its repetition.",
             ),
-            StoreError::DiskFull => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "disk_full", "The disk of the server is full.")
-                    .with_detail("Nothing was changed. Make room and try again.")
+            StoreError::DiskFull => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "disk_full",
+                "The disk of the server is full.",
+            )
+            .with_detail(
+                "Nothing was changed. Make room and try again; what is there can be read and removed.",
+            ),
+            StoreError::Busy => {
+                let message = "Another process holds the database of the server.";
+                let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_busy", message)
+                    .with_detail("Nothing was changed. Try again.");
+                error.retry_after = Some(BUSY_WAIT);
+                error
             }
             other => Self::internal(&chain(&other)),
         }

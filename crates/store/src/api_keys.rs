@@ -105,7 +105,7 @@ impl CompanyStore {
     pub async fn delete_api_key(&self, id: ApiKeyId) -> Result<()> {
         let (id, company) = (id.to_string(), self.id());
         let sql = "DELETE FROM api_keys WHERE id = ?1 AND company = ?2";
-        self.store.write(move |db| db.change_one(sql, [id, company])).await
+        self.store.write_on_reserve(move |db| db.change_one(sql, [id, company])).await
     }
 }
 

@@ -65,7 +65,7 @@ impl CompanyStore {
     pub async fn set_suspended(&self, id: AppId, suspended: bool) -> Result<()> {
         let (id, company, now) = (id.to_string(), self.id(), row::nanoseconds(Timestamp::now()));
         let sql = "UPDATE apps SET is_suspended = ?3, updated_at = ?4 WHERE id = ?1 AND company = ?2";
-        self.store.write(move |db| db.change_one(sql, params![id, company, suspended, now])).await
+        self.store.write_on_reserve(move |db| db.change_one(sql, params![id, company, suspended, now])).await
     }
 
     /// Removes an application with everything it has, waiting deployments too.
@@ -73,7 +73,7 @@ impl CompanyStore {
     pub async fn delete_app(&self, id: AppId) -> Result<()> {
         let company = self.company;
         self.store
-            .write(move |db| {
+            .write_on_reserve(move |db| {
                 let (id, owner) = (id.to_string(), company.to_string());
                 let sql = "SELECT EXISTS (SELECT 1 FROM deployments WHERE app = ?1 AND company = ?2
                                           AND state NOT IN ('waiting', 'done', 'failed', 'skipped'))";

@@ -56,7 +56,7 @@ impl CompanyStore {
     /// are pulled anonymously from then on.
     pub async fn delete_credential(&self, id: CredentialId, force: bool) -> Result<()> {
         let company = self.company;
-        self.store.write(move |db| delete(db, id, company, force)).await
+        self.store.write_on_reserve(move |db| delete(db, id, company, force)).await
     }
 
     /// The applications that use a credential, oldest first.

@@ -63,7 +63,7 @@ impl CompanyStore {
     pub async fn save_deployment(&self, deployment: &Deployment) -> Result<()> {
         self.check_owner(deployment.company)?;
         let deployment = deployment.clone();
-        self.store.write(move |db| save(db, &deployment)).await
+        self.store.write_on_reserve(move |db| save(db, &deployment)).await
     }
 
     /// Notes which credential the registry is about to be asked with.
@@ -78,7 +78,7 @@ impl CompanyStore {
     /// served before. Called again it gives the same answer and changes nothing.
     pub async fn switch(&self, id: DeploymentId) -> Result<Option<DeploymentId>> {
         let company = self.company;
-        self.store.write(move |db| switch(db, id, company)).await
+        self.store.write_on_reserve(move |db| switch(db, id, company)).await
     }
 
     /// What the driver of an application has to do: the deployment that runs, else the one that waits.

@@ -50,7 +50,7 @@ impl CompanyStore {
     pub async fn delete_env_var(&self, app: AppId, id: EnvVarId) -> Result<()> {
         let (id, app, company) = (id.to_string(), app.to_string(), self.id());
         let sql = "DELETE FROM env_vars WHERE id = ?1 AND app = ?2 AND company = ?3";
-        self.store.write(move |db| db.change_one(sql, [id, app, company])).await
+        self.store.write_on_reserve(move |db| db.change_one(sql, [id, app, company])).await
     }
 }
 

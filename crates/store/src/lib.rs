@@ -33,6 +33,7 @@ mod readers;
 mod recovery;
 mod releases;
 mod request_keys;
+mod reserve;
 mod rotate;
 mod row;
 mod seal;

@@ -58,7 +58,7 @@ impl CompanyStore {
     pub async fn delete_project(&self, id: ProjectId) -> Result<()> {
         let company = self.company;
         self.store
-            .write(move |db| {
+            .write_on_reserve(move |db| {
                 let (id, owner) = (id.to_string(), company.to_string());
                 db.change(
                     "UPDATE apps SET project = NULL WHERE project = ?1 AND company = ?2",

@@ -30,7 +30,7 @@ pub const SUCCESSES: &str = "
 /// Kept are the newest hundred, whatever is not over, what serves, and the last ten releases that did. That it cannot
 /// be done now is no reason to fail whoever added one.
 pub async fn deployments(store: &Store, app: AppId) {
-    if let Err(error) = store.write(move |db| deployments_of(db, app)).await {
+    if let Err(error) = store.write_on_reserve(move |db| deployments_of(db, app)).await {
         tracing::warn!(%app, %error, "old deployments cannot be removed now");
     }
 }

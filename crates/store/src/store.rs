@@ -8,6 +8,7 @@ use rusqlite::{Connection, Transaction};
 
 use crate::key::Key;
 use crate::readers::Readers;
+use crate::reserve::Reserve;
 use crate::seal::Vault;
 use crate::setup::TokenFile;
 use crate::writer::Writer;
@@ -88,8 +89,8 @@ impl Store {
         let token_file = TokenFile::of(data_dir);
         token_file.match_up(&mut connection)?;
 
-        let writer =
-            Writer::start(connection).map_err(file::failed("starting the writer of", &files.database))?;
+        let writer = Writer::start(connection, Reserve::of(&files.database))
+            .map_err(file::failed("starting the writer of", &files.database))?;
         let inner = Inner { readers: Readers::new(files.database), writer, vault, token_file };
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -116,6 +117,14 @@ impl Store {
         change: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.inner.writer.run(change).await
+    }
+
+    /// For what must be possible on a full disk too: removing, and writing down how far a deployment is.
+    pub(crate) async fn write_on_reserve<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.inner.writer.run_on_reserve(change).await
     }
 
     pub(crate) fn vault(&self) -> Arc<Vault> {

@@ -8,9 +8,10 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use crate::reserve::Reserve;
 use crate::{Result, StoreError};
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+type Job = Box<dyn FnOnce(&mut Connection, &mut Reserve) + Send>;
 
 pub struct Writer {
     /// `None` only while the thread is being ended.
@@ -20,11 +21,11 @@ pub struct Writer {
 
 impl Writer {
     /// Hands the connection to a thread of its own.
-    pub fn start(connection: Connection) -> std::io::Result<Self> {
+    pub fn start(connection: Connection, reserve: Reserve) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || work(connection, &queue))?;
+            .spawn(move || work(connection, reserve, &queue))?;
         Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -33,10 +34,28 @@ impl Writer {
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.hand_over(|connection, reserve| reserve.spare(|| in_transaction(connection, change))).await
+    }
+
+    /// The same, on the reserve of the disk when there is no other room.
+    pub async fn run_on_reserve<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.hand_over(|connection, reserve| {
+            reserve.lend(connection, |connection| in_transaction(connection, change))
+        })
+        .await
+    }
+
+    async fn hand_over<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection, &mut Reserve) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let job: Job = Box::new(move |connection, reserve| {
             // Nobody may be waiting any more; the change counts nevertheless.
-            let _ = reply.send(in_transaction(connection, change));
+            let _ = reply.send(work(connection, reserve));
         });
         self.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or(StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
@@ -64,10 +83,10 @@ pub fn in_transaction<T>(
     Ok(value)
 }
 
-fn work(mut connection: Connection, queue: &mpsc::Receiver<Job>) {
+fn work(mut connection: Connection, mut reserve: Reserve, queue: &mpsc::Receiver<Job>) {
     for job in queue {
         // A transaction rolls back when a panic passes through it, so the connection stays good.
-        if catch_unwind(AssertUnwindSafe(|| job(&mut connection))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| job(&mut connection, &mut reserve))).is_err() {
             tracing::error!("a change of the database panicked and was undone");
         }
     }
@@ -81,7 +100,8 @@ mod tests {
     async fn a_change_that_panics_is_undone_and_the_next_one_works() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE a (x INTEGER) STRICT").unwrap();
-        let writer = Writer::start(connection).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let writer = Writer::start(connection, Reserve::of(&folder.path().join("db"))).unwrap();
         let broken = writer.run(|db| -> Result<()> {
             db.execute("INSERT INTO a VALUES (1)", [])?;
             panic!("a fault in a change")
@@ -97,7 +117,8 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE a (x BLOB) STRICT").unwrap();
         connection.pragma_update(None, "max_page_count", 4).unwrap();
-        let writer = Writer::start(connection).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let writer = Writer::start(connection, Reserve::of(&folder.path().join("db"))).unwrap();
         let full = writer.run(|db| {
             db.execute("INSERT INTO a VALUES (zeroblob(10))", [])?;
             db.execute("INSERT INTO a VALUES (zeroblob(1000000))", [])?;

@@ -1,6 +1,7 @@
 //! A whole API over a real store in a temporary folder. Only the deployment side is a double.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -85,8 +86,16 @@ impl Server {
         Self::with(quick())
     }
 
+    /// A fresh installation, set up, whose data is on another disk.
+    pub async fn on(disk: &Path) -> Self {
+        Self::made(quick(), tempfile::tempdir_in(disk).expect("a folder")).set_up().await
+    }
+
     pub fn with(config: ApiConfig) -> Self {
-        let data = tempfile::tempdir().expect("a folder");
+        Self::made(config, tempfile::tempdir().expect("a folder"))
+    }
+
+    fn made(config: ApiConfig, data: TempDir) -> Self {
         let store = Store::open(data.path()).expect("a store");
         let platform = Arc::new(Double::new(store.clone()));
         let state = ApiState::new(store.clone(), platform.clone(), config);

@@ -8,6 +8,7 @@ mod log;
 mod opening;
 mod pruning;
 mod queue;
+mod races;
 mod request_keys;
 mod rotation;
 mod sealing;
