@@ -9,8 +9,8 @@ use model::{AppName, ContainerId, DeploymentId};
 use crate::platform::Platform;
 use crate::routes::Exposure;
 
-/// How often the ingress is asked whether it is there.
-const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How often the ingress is asked whether it is there: so long people wait at most, should it have died.
+const WATCH_EVERY: Duration = Duration::from_millis(200);
 /// How often firewall and forwarding are put back, should somebody have flushed them.
 const MEND_EVERY: Duration = Duration::from_secs(60);
 /// Pause before a table that did not arrive is sent again.

@@ -9,7 +9,7 @@
 use std::fs::{self, File};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -113,6 +113,41 @@ pub(crate) async fn give(connection: &mut BufReader<UnixStream>, control: &Contr
             Err(io::Error::other("the handover was not completed"))
         }
     }
+}
+
+/// Gives the control plane a copy of the public socket, which keeps people waiting instead of refused should this
+/// process die.
+pub(crate) async fn lend(connection: &BufReader<UnixStream>, control: &Control) -> io::Result<Reply> {
+    let Some(belongings) = control.share_belongings()? else {
+        return Ok(Reply::Refused { problem: "it is leaving".to_owned() });
+    };
+    send(connection.get_ref(), [belongings.public.as_fd()]).await?;
+    Ok(Reply::Lent)
+}
+
+/// The control plane's side of [`lend`].
+pub(crate) async fn borrow(connection: UnixStream) -> io::Result<OwnedFd> {
+    let mut connection = BufReader::new(connection);
+    protocol::write(&mut connection, &Ask::Lend).await?;
+    let Some([public]) = receive(connection.get_ref()).await? else {
+        return Err(io::Error::other("it did not send its socket"));
+    };
+    match protocol::read(&mut connection).await? {
+        Some(Reply::Lent) => Ok(public),
+        _ => Err(io::Error::other("it did not say what it sent")),
+    }
+}
+
+/// The public socket, when the control plane gave one as standard input: people may be waiting there already.
+pub(crate) fn inherited(http: SocketAddr) -> Option<OwnedFd> {
+    let input = io::stdin().as_fd().try_clone_to_owned().ok()?;
+    if !rustix::net::sockopt::socket_acceptconn(&input).ok()? {
+        return None;
+    }
+    let listener = TcpListener::from(input);
+    let here = listener.local_addr().ok()?;
+    let is_it = here.ip() == http.ip() && (http.port() == 0 || here.port() == http.port());
+    is_it.then(|| listener.into())
 }
 
 impl Predecessor {
@@ -245,8 +280,8 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Sends two open files along with a space, which is nothing in front of a JSON text.
-async fn send(connection: &UnixStream, files: [BorrowedFd<'_>; 2]) -> io::Result<()> {
+/// Sends one or two open files along with a space, which is nothing in front of a JSON text.
+async fn send<const N: usize>(connection: &UnixStream, files: [BorrowedFd<'_>; N]) -> io::Result<()> {
     let send = || {
         let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut along = SendAncillaryBuffer::new(&mut room);
@@ -258,7 +293,7 @@ async fn send(connection: &UnixStream, files: [BorrowedFd<'_>; 2]) -> io::Result
 }
 
 /// Takes one byte and what came along with it. To be called before anything else is read.
-async fn receive(connection: &UnixStream) -> io::Result<Option<[OwnedFd; 2]>> {
+async fn receive<const N: usize>(connection: &UnixStream) -> io::Result<Option<[OwnedFd; N]>> {
     let receive = || {
         let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut along = RecvAncillaryBuffer::new(&mut room);

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,9 +98,12 @@ impl Ingress {
         limits: Limits,
     ) -> Result<Self, IngressError> {
         let lock = lock(&config)?;
-        let listen_error = |source| IngressError::Listen { address: config.http, source };
-        let public = TcpListener::bind(config.http).await.map_err(listen_error)?;
-        let public = public.into_std().map_err(listen_error)?.into();
+        let public = match handover::inherited(config.http) {
+            Some(public) => public,
+            None => listen(config.http)
+                .await
+                .map_err(|source| IngressError::Listen { address: config.http, source })?,
+        };
         let table = saved::load(&config.state);
         let proxy = Proxy::new(timeouts, limits);
         Self::serve(config, proxy, Belongings { public, lock }, table, None).await
@@ -207,6 +211,10 @@ impl Ingress {
         }
         control.finish(control.proxy.timeouts.finish).await;
     }
+}
+
+async fn listen(http: SocketAddr) -> std::io::Result<OwnedFd> {
+    Ok(TcpListener::bind(http).await?.into_std()?.into())
 }
 
 impl Control {

@@ -109,6 +109,34 @@ async fn a_killed_ingress_serves_its_saved_routes_once_it_is_started_again() {
 }
 
 #[tokio::test]
+async fn people_wait_for_the_next_ingress_and_are_not_refused() {
+    let place = Place::new();
+    let client = place.client().await;
+    let before = client.hello().await.unwrap();
+    client.publish(&table(named("a").await)).await.unwrap();
+
+    for _ in 0..3 {
+        let dying = pid(client.hello().await.unwrap().pid);
+        kill_process(dying, Signal::KILL).unwrap();
+        until_gone(dying).await;
+        let waiting: Vec<_> = (0..20).map(|_| tokio::spawn(get(before.http))).collect();
+        // Each has its place in the queue of the socket, which nobody looks at.
+        let mut late = TcpStream::connect(before.http).await.unwrap();
+        assert!(client.ensure().await.unwrap(), "it was gone");
+        for answer in waiting {
+            let answer = soon(answer).await.unwrap();
+            assert_eq!(status(&answer), 200, "{answer}");
+        }
+        late.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        soon(late.read_to_string(&mut answer)).await.unwrap();
+        assert_eq!(status(&answer), 200, "{answer}");
+    }
+    client.shutdown().await.unwrap();
+    assert!(TcpStream::connect(before.http).await.is_err(), "nobody holds the address after the end");
+}
+
+#[tokio::test]
 async fn a_damaged_table_is_no_reason_to_stay_down() {
     let place = Place::new();
     fs::create_dir(&place.config.state).unwrap();
@@ -137,6 +165,8 @@ async fn a_signal_lets_it_finish_what_is_in_flight() {
     let request = tokio::spawn(get(hello.http));
     until("the request is in flight", async || client.drain("a-1", Duration::ZERO).await.unwrap().left == 1)
         .await;
+    // It holds a copy of the public socket, where people would wait for the next ingress.
+    drop(client);
     kill_process(pid(hello.pid), Signal::TERM).unwrap();
     until("it takes no more connections", async || TcpStream::connect(hello.http).await.is_err()).await;
     test_kill_process(pid(hello.pid)).unwrap();

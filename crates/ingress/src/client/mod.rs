@@ -4,8 +4,10 @@ mod spawn;
 mod through;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::BufReader;
@@ -15,6 +17,7 @@ use crate::build;
 use crate::control::protocol::{self, Ask, PROTOCOL, Reply};
 pub use crate::control::protocol::{Drained, Hello};
 use crate::error::IngressError;
+use crate::handover;
 use crate::process::ProcessConfig;
 use crate::table::RouteTable;
 pub use through::ThroughFailure;
@@ -44,6 +47,8 @@ pub struct Client {
     /// Whether the ingress that runs was compared with the program on disk. Once is enough, and asks for one handover
     /// at most: a program that fails is not tried again and again.
     is_compared: AtomicBool,
+    /// A copy of the public socket. While nobody accepts there, people wait for the next ingress and are not refused.
+    public: Mutex<Option<OwnedFd>>,
 }
 
 impl Client {
@@ -54,6 +59,7 @@ impl Client {
             config,
             publishing: tokio::sync::Mutex::default(),
             is_compared: AtomicBool::new(false),
+            public: Mutex::default(),
         }
     }
 
@@ -78,6 +84,9 @@ impl Client {
                 if !is_compared && self.is_other_build(&hello) {
                     self.upgrade(&hello).await;
                 }
+                if self.public_socket().is_none() {
+                    self.borrow_public_socket().await;
+                }
                 return Ok(false);
             }
             Some(hello) => {
@@ -86,8 +95,26 @@ impl Client {
             }
             None => {}
         }
-        spawn::spawn(&self.launch, &self.config, self).await?;
+        let public = self.public_socket();
+        spawn::spawn(&self.launch, &self.config, self, public).await?;
+        self.borrow_public_socket().await;
         Ok(true)
+    }
+
+    /// A copy of what was borrowed.
+    fn public_socket(&self) -> Option<OwnedFd> {
+        let public = self.public.lock().unwrap_or_else(PoisonError::into_inner);
+        public.as_ref().and_then(|public| public.try_clone().ok())
+    }
+
+    /// Without it everything works, only that people are refused while no ingress runs.
+    async fn borrow_public_socket(&self) {
+        let borrow = async { handover::borrow(UnixStream::connect(&self.config.control).await?).await };
+        match tokio::time::timeout(ANSWER_TIMEOUT, borrow).await {
+            Ok(Ok(public)) => *self.public.lock().unwrap_or_else(PoisonError::into_inner) = Some(public),
+            Ok(Err(error)) => tracing::debug!(%error, "the ingress does not lend its socket"),
+            Err(_) => tracing::debug!("the ingress does not lend its socket in time"),
+        }
     }
 
     /// Has the ingress that runs hand over to a new process: no connection is refused and no request lost. It finishes
@@ -180,7 +207,10 @@ impl Client {
     /// Ends the process: it finishes what is in flight, for some seconds at most. Returns when its address is free.
     pub async fn shutdown(&self) -> Result<(), IngressError> {
         match self.ask("shutdown", &Ask::Shutdown, ANSWER_TIMEOUT).await? {
-            Reply::ShuttingDown => spawn::wait_until_gone(&self.config).await,
+            Reply::ShuttingDown => {
+                *self.public.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                spawn::wait_until_gone(&self.config).await
+            }
             other => Err(unexpected("shutdown", other)),
         }
     }

@@ -22,14 +22,15 @@ const GONE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts the process and waits until it answers.
 ///
-/// It gets no variable and no open file of ours; it leaves our session by itself, so that a Ctrl-C meant for
-/// the control plane passes it by.
+/// It gets no variable and no open file of ours but the public socket that an ingress had before it; it leaves our
+/// session by itself, so that a Ctrl-C meant for the control plane passes it by.
 pub(super) async fn spawn(
     launch: &Launch,
     config: &ProcessConfig,
     client: &Client,
+    public: Option<OwnedFd>,
 ) -> Result<(), IngressError> {
-    let mut child = start(launch, config, Stdio::null())?;
+    let mut child = start(launch, config, public.map_or_else(Stdio::null, Stdio::from))?;
     wait_until_ready(&mut child, launch, client, |_| true).await
 }
 

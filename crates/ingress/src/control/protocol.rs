@@ -29,6 +29,8 @@ pub(crate) enum Ask {
         deadline_ms: u64,
     },
     Shutdown,
+    /// From the control plane: lend me the public socket. The first byte of the reply bears it.
+    Lend,
     /// From a new ingress: give me what you have. The first byte of the reply bears the open files.
     HandOver,
     /// From a new ingress: I serve, leave.
@@ -54,6 +56,7 @@ pub(crate) enum Reply {
     },
     Drained(Drained),
     ShuttingDown,
+    Lent,
     /// The table in force, candidates included.
     HandingOver {
         table: RouteTable,

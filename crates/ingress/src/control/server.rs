@@ -88,6 +88,7 @@ async fn converse(stream: UnixStream, control: &Control) -> io::Result<()> {
                 handover::give(&mut stream, control).await?;
                 continue;
             }
+            Ok(Some(Ask::Lend)) => handover::lend(&stream, control).await?,
             Ok(Some(ask)) => control.answer(ask).await,
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
@@ -120,7 +121,7 @@ impl Control {
                 self.put_in_force(table).await;
                 Reply::Following
             }
-            Ask::HandOver | Ask::TookOver | Ask::Follow { .. } => {
+            Ask::Lend | Ask::HandOver | Ask::TookOver | Ask::Follow { .. } => {
                 Reply::Refused { problem: "no handover is under way".to_owned() }
             }
         }
