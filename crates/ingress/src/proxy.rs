@@ -137,6 +137,8 @@ impl Proxy {
         };
 
         let Sent { mut response, assigned, lease } = self.send(assigned, others.as_deref(), request).await?;
+        // The version is one of a connection, not of an answer: the client's is kept, and an end is told from a break.
+        *response.version_mut() = Version::HTTP_11;
         let in_flight = InFlight { _assigned: assigned, _busy: busy, _lease: lease };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::prepare_response(response.headers_mut(), false);

@@ -18,11 +18,6 @@ const LAST_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n
 /// Twenty of one loopback address.
 const FEW: Limits = Limits { connections: 40, per_address: 1, to_backends: 40 };
 
-/// Nobody is cut off for silence while a test goes on.
-fn patient() -> Timeouts {
-    Timeouts { head: PATIENCE, answer: PATIENCE, client: PATIENCE, idle: PATIENCE, ..short() }
-}
-
 /// A client at 127.0.0.`host`.
 async fn connect_as(host: u8, http: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
@@ -113,7 +108,11 @@ async fn without_an_idle_connection_the_newcomer_is_refused_politely() {
 
 #[tokio::test]
 async fn connections_to_applications_have_a_limit_and_kept_ones_make_room() {
-    let here = here_with(short(), Limits { to_backends: 2, ..Limits::default() }).await;
+    let here = here_with(
+        Timeouts { connect: short().connect, ..patient() },
+        Limits { to_backends: 2, ..Limits::default() },
+    )
+    .await;
     let (hangs, waiting) = hanging().await;
     here.route(&[("a", named("a").await), ("b", named("b").await), ("c", hangs)]).await;
     for _ in 0..3 {
@@ -206,7 +205,7 @@ async fn others_go_on_beside_thousands_of_idle_connections() {
 
 #[tokio::test]
 async fn a_client_that_sends_its_body_in_drops_is_cut_off() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     let act = |mut stream: TcpStream| async move {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     };
@@ -231,7 +230,7 @@ async fn a_client_that_sends_its_body_in_drops_is_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_does_not_take_its_answer_releases_the_application() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     let (ended, mut has_ended) = tokio::sync::mpsc::unbounded_channel();
     let act = move |mut stream: TcpStream| {
         let ended = ended.clone();
@@ -261,7 +260,7 @@ async fn a_client_that_does_not_take_its_answer_releases_the_application() {
 #[tokio::test]
 async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
     const SIZE: usize = 8 << 20;
-    let timeouts = Timeouts { client: Duration::from_secs(2), ..short() };
+    let timeouts = Timeouts { client: Duration::from_secs(2), ..patient() };
     let here = here_with(timeouts, Limits::default()).await;
     let answer = |_| async { http::Response::new(http_body_util::Full::from(vec![b'x'; SIZE])) };
     here.route(&[("a", backend(answer).await)]).await;

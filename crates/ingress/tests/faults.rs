@@ -47,7 +47,7 @@ async fn heads_have_a_limit() {
 
 #[tokio::test]
 async fn a_client_that_dawdles_with_its_head_is_cut_off() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     here.route(&[("a", named("a").await)]).await;
     for start in ["", "G", "PRI * HT", "GET / HTTP/1.1\r\nHost: a\r\nX: "] {
         let mut stream = here.connect().await;
@@ -69,14 +69,14 @@ async fn a_client_that_dawdles_with_its_head_is_cut_off() {
             }
         };
         soon(dawdling).await;
-        assert!(began.elapsed() < Duration::from_secs(2), "{start:?} took {:?}", began.elapsed());
+        assert!(began.elapsed() < PATIENCE / 2, "{start:?} took {:?}", began.elapsed());
     }
     assert!(here.get("a", "/").await.ends_with("a "), "others are served");
 }
 
 #[tokio::test]
 async fn an_idle_connection_outlives_the_time_for_a_head() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     here.route(&[("a", named("a").await)]).await;
     let mut client = here.connect().await;
     for _ in 0..2 {
@@ -99,7 +99,7 @@ async fn an_application_that_is_down_is_a_502_at_once() {
 
 #[tokio::test]
 async fn an_application_that_hangs_is_a_504_in_time() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     let act = |mut stream: TcpStream| async move {
         read_head(&mut stream).await;
         std::future::pending::<()>().await;
@@ -109,13 +109,13 @@ async fn an_application_that_hangs_is_a_504_in_time() {
     let began = Instant::now();
     let answer = here.get("a", "/").await;
     assert_eq!((status(&answer), reason(&answer)), (504, Some("answer-timeout")));
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < PATIENCE / 2);
     assert_eq!(connections.load(Ordering::SeqCst), 1, "it is not asked again");
 }
 
 #[tokio::test]
 async fn a_client_that_stops_in_its_body_is_a_408() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     let act = |mut stream: TcpStream| async move {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     };
@@ -126,7 +126,7 @@ async fn a_client_that_stops_in_its_body_is_a_408() {
 
 #[tokio::test]
 async fn a_slow_upload_that_moves_is_waited_for() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     let answer = |request: http::Request<hyper::body::Incoming>| async move {
         let body = http_body_util::BodyExt::collect(request.into_body()).await.unwrap().to_bytes();
         http::Response::new(http_body_util::Full::from(format!("{} bytes", body.len())))
@@ -145,60 +145,6 @@ async fn a_slow_upload_that_moves_is_waited_for() {
     let mut answer = String::new();
     soon(client.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.ends_with("4096 bytes"), "{answer}");
-}
-
-#[tokio::test]
-async fn an_answer_that_is_no_http_is_a_502() {
-    let here = here().await;
-    let large = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
-    for (bad, expected) in [
-        ("", "closed"),
-        ("HTTP/1.1 200 OK\r\nContent-", "closed"),
-        ("SSH-2.0-OpenSSH_9.2\r\n", "bad-answer"),
-        ("<html>hello</html>", "bad-answer"),
-        ("HTTP/1.1 99 OK\r\n\r\n", "bad-answer"),
-        ("HTTP/1.1 2000 OK\r\n\r\n", "bad-answer"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "bad-answer"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "bad-answer"),
-        ("HTTP/1.1 200 OK\r\nX\0Y: 1\r\n\r\n", "bad-answer"),
-        ("HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n", "bad-answer"),
-        ("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", "bad-answer"),
-        (large.as_str(), "bad-answer"),
-    ] {
-        here.route(&[("a", canned(bad).await)]).await;
-        let answer = here.get("a", "/").await;
-        let shown = &bad[..bad.len().min(60)];
-        assert_eq!((status(&answer), reason(&answer)), (502, Some(expected)), "{shown:?}");
-        assert!(!answer.contains("OpenSSH") && !answer.contains("<html>hello"), "{answer}");
-    }
-}
-
-#[tokio::test]
-async fn an_answer_that_breaks_off_is_not_made_whole() {
-    let here = here().await;
-    here.route(&[("a", canned("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort").await)]).await;
-    let answer = here.get("a", "/").await;
-    assert!(answer.ends_with("\r\n\r\nshort") && answer.contains("content-length: 100"), "{answer}");
-
-    here.route(&[("a", canned("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort").await)])
-        .await;
-    let answer = here.get("a", "/").await;
-    assert!(!answer.contains("\r\n0\r\n"), "no end where there was none: {answer}");
-}
-
-#[tokio::test]
-async fn what_follows_an_answer_is_never_another_clients() {
-    let here = here().await;
-    let act = |mut stream: TcpStream| async move {
-        while !read_head(&mut stream).await.is_empty() {
-            let two = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmineHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
-            let _ = stream.write_all(two).await;
-        }
-    };
-    here.route(&[("a", raw_backend(act).await.0)]).await;
-    for _ in 0..20 {
-        assert!(here.get("a", "/").await.ends_with("mine"));
-    }
 }
 
 #[tokio::test]

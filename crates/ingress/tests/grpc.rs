@@ -273,7 +273,7 @@ async fn streams_beyond_a_hundred_get_another_connection() {
 
 #[tokio::test]
 async fn a_stream_that_is_silent_for_long_goes_on() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     // Many servers send no head before they have a message.
     let (address, _) = raw_backend(|stream| async move {
         let answer = async |request: Request<Incoming>| {

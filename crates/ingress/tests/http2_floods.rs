@@ -320,7 +320,7 @@ async fn answers_that_are_taken_byte_by_byte_need_little_memory() {
 
 #[tokio::test]
 async fn answers_that_are_not_taken_are_given_up_and_others_of_the_connection_go_on() {
-    let timeouts = Timeouts { client: Duration::from_millis(300), ..short() };
+    let timeouts = Timeouts { client: Duration::from_millis(300), ..patient() };
     let here = here_with(timeouts, Limits::default()).await;
     here.route(&[("a", endless().await), ("b", named("b").await)]).await;
     for window in [0, 1] {

@@ -56,7 +56,7 @@ async fn an_event_arrives_when_it_is_sent() {
 
 #[tokio::test]
 async fn a_stream_may_last_longer_than_any_timeout_of_heads() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     let act = |mut stream: TcpStream| async move {
         read_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").await.unwrap();
@@ -88,7 +88,7 @@ const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nU
 
 #[tokio::test]
 async fn a_websocket_is_a_tunnel_and_counts_until_it_ends() {
-    let here = here().await;
+    let here = here_in_a_hurry().await;
     here.route(&[("a", echoing().await)]).await;
     let mut client = here.connect().await;
     client.write_all(UPGRADE).await.unwrap();

@@ -32,7 +32,7 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it took too long")
 }
 
-/// An ingress with short timeouts and a client of its control socket.
+/// An ingress and a client of its control socket.
 pub struct Here {
     pub client: Client,
     pub http: SocketAddr,
@@ -53,7 +53,24 @@ pub fn short() -> Timeouts {
     }
 }
 
+/// As long as a slow machine may take for what is not about time.
+pub fn patient() -> Timeouts {
+    Timeouts {
+        head: PATIENCE,
+        idle: PATIENCE,
+        connect: PATIENCE,
+        answer: PATIENCE,
+        client: PATIENCE,
+        ..short()
+    }
+}
+
 pub async fn here() -> Here {
+    here_with(patient(), Limits::default()).await
+}
+
+/// For what is about time.
+pub async fn here_in_a_hurry() -> Here {
     here_with(short(), Limits::default()).await
 }
 
