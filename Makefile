@@ -11,7 +11,7 @@ help:
 	@echo 'make demo                 a running application with a URL; Ctrl-C ends it and leaves nothing behind'
 	@echo 'make demo IMAGE=REF       the same with any image that a registry serves'
 	@echo 'make test                 format, lints, unit, integration and end-to-end tests (root for the last)'
-	@echo 'make soak                 the long tests: the control plane killed at every moment of a deployment'
+	@echo 'make soak                 the long tests: thousands of kills and redeployments, about three quarters of an hour'
 	@echo 'make build                the release binary, target/release/darsena'
 	@echo 'make bench                sizes, memory and times, printed with the commands that made them'
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::census;
-use crate::harness::{Installation, can_run, eventually, rows};
+use crate::harness::{Installation, can_run, eventually, request, rows};
 use crate::sources::{Registry, running_shop};
 
 #[test]
@@ -13,24 +13,15 @@ fn an_application_that_keeps_ending_is_started_again_with_growing_pauses() {
         return;
     }
     let registry = Registry::start();
-    let image = registry.push_hello("demo/hello:1", &[("HELLO_LIVES", "400")]);
+    let image = registry.push_hello("demo/hello:1", &[]);
     let darsena = Installation::start(&[registry.address()]);
     // Ended as wished, with a fault, as by SIGKILL, as by SIGSEGV.
-    let codes = ["0", "1", "137", "139"];
-    let names = codes.map(|code| format!("ends-{code}"));
-    let deployments: Vec<_> = names
-        .iter()
-        .zip(codes)
-        .map(|(name, code)| {
-            darsena.spawn(&["deploy", name, "--image", &image, "--env", &format!("HELLO_EXIT={code}")])
-        })
-        .collect();
-    for deployment in deployments {
-        deployment.wait_with_output().unwrap();
-    }
-
-    for (name, code) in names.iter().zip(codes) {
+    for code in ["0", "1", "137", "139"] {
+        let name = &format!("ends-{code}");
+        darsena.run_ok(&["deploy", name, "--image", &image]);
         eventually(&format!("{name} was started again and waits for the next time"), || {
+            // Whenever it is back, it is made to end again.
+            let _ = request(darsena.http, &format!("{name}.localhost"), &format!("/crash/{code}"));
             let condition = condition(&darsena, name);
             condition["restarts"].as_u64().is_some_and(|restarts| restarts >= 3)
                 && condition["next_start_at"].is_string()
@@ -49,9 +40,11 @@ fn an_application_that_keeps_ending_is_started_again_with_growing_pauses() {
 fn a_release_that_crashes_after_the_switch_stays_and_is_seen_and_can_be_left() {
     let Some((_registry, _, darsena)) = running_shop() else { return };
     let first = darsena.request("shop.localhost", "/").1.unwrap();
-    darsena.run_ok(&["deploy", "shop", "--env", "HELLO_LIVES=3000", "--env", "HELLO_EXIT=9"]);
+    darsena.run_ok(&["deploy", "shop"]);
     let newest = || rows(&darsena.json(&["deployments", "list", "shop"]))[0].clone();
     let deployed = newest();
+    // However it answers, its process is gone.
+    let _ = request(darsena.http, "shop.localhost", "/crash/9");
     eventually("it crashed", || condition(&darsena, "shop")["restarts"].as_u64().is_some_and(|n| n >= 1));
     assert_eq!(condition(&darsena, "shop")["last_end"], "code 9");
     assert_eq!(newest(), deployed, "nothing was deployed by itself");

@@ -3,9 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
-use std::time::Duration;
 
-use crate::harness::{PATIENCE, eventually, ok};
+use crate::harness::{Installation, PATIENCE, eventually, ok};
 use crate::sources::running_shop;
 
 /// How long the answers take: the switch comes in their middle.
@@ -17,14 +16,13 @@ fn what_takes_long_is_finished_by_the_release_that_began_it() {
     let http = darsena.http;
     let old = darsena.request("shop.localhost", "/").1.unwrap();
 
-    let slow = begin(http, &format!("GET /slow/{LONG_MS} HTTP/1.1\r\nconnection: close\r\n"), "");
-    let download =
-        begin(http, &format!("GET /download/1024/{LONG_MS} HTTP/1.1\r\nconnection: close\r\n"), "");
+    let begin = |head: &str, body: &str| begin(&darsena, head, body);
+    let slow = begin(&format!("GET /slow/{LONG_MS} HTTP/1.1\r\nconnection: close\r\n"), "");
+    let download = begin(&format!("GET /download/1024/{LONG_MS} HTTP/1.1\r\nconnection: close\r\n"), "");
     let events = LONG_MS / 100;
-    let stream = begin(http, &format!("GET /events/{events}/100 HTTP/1.1\r\nconnection: close\r\n"), "");
-    let upload =
-        begin(http, "POST /upload HTTP/1.1\r\ncontent-length: 20\r\nconnection: close\r\n", "the first,");
-    let mut echo = Echo::begin(http, &old);
+    let stream = begin(&format!("GET /events/{events}/100 HTTP/1.1\r\nconnection: close\r\n"), "");
+    let upload = begin("POST /upload HTTP/1.1\r\ncontent-length: 20\r\nconnection: close\r\n", "the first,");
+    let mut echo = Echo::begin(&darsena, &old);
     let mut kept = Kept::begin(http);
     assert_eq!(kept.ask("/before"), old);
 
@@ -68,12 +66,12 @@ fn what_takes_long_is_finished_by_the_release_that_began_it() {
 }
 
 /// Sends the beginning of a request. When this returns it has reached the application.
-fn begin(http: SocketAddr, head: &str, body: &str) -> TcpStream {
-    let stream = TcpStream::connect(http).unwrap();
+fn begin(darsena: &Installation, head: &str, body: &str) -> TcpStream {
+    let stream = TcpStream::connect(darsena.http).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(&stream, "{head}host: shop.localhost\r\n\r\n{body}").unwrap();
-    // Not for its order with what follows, which any delay would do for, but so that the application has it.
-    thread::sleep(Duration::from_millis(500));
+    let path = head.split(' ').nth(1).unwrap();
+    eventually(&format!("{path} has come"), || darsena.run_ok(&["logs", "shop"]).contains(path));
     stream
 }
 
@@ -87,8 +85,8 @@ fn finish(mut stream: TcpStream) -> String {
 struct Echo(BufReader<TcpStream>);
 
 impl Echo {
-    fn begin(http: SocketAddr, release: &str) -> Self {
-        let stream = begin(http, "GET /echo HTTP/1.1\r\nconnection: upgrade\r\nupgrade: echo\r\n", "");
+    fn begin(darsena: &Installation, release: &str) -> Self {
+        let stream = begin(darsena, "GET /echo HTTP/1.1\r\nconnection: upgrade\r\nupgrade: echo\r\n", "");
         let mut reader = BufReader::new(stream);
         let head = read_head(&mut reader);
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");

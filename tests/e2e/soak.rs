@@ -74,6 +74,8 @@ fn kill_with_applications(kills: usize, count: usize) {
     for kill in 0..kills {
         darsena.kill_serve();
         darsena.serve();
+        let since = load.so_far().ok;
+        eventually("people ask on", || load.so_far().ok > since + 5 * count as u64);
         assert_eq!(darsena.container_pids(), pids, "after kill {kill} the same processes run");
     }
     for name in &names {

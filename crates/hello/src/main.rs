@@ -18,8 +18,7 @@
 //! - `HELLO_TEXT`: the words of the page;
 //! - `HELLO_BIND`: an address to listen on instead of `0.0.0.0:PORT`, to see what Darsena says about an
 //!   application that listens where nobody reaches it;
-//! - `HELLO_EXIT`: an exit code to end with, to see what Darsena says about one that crashes;
-//! - `HELLO_LIVES`: milliseconds to serve before that, none without it;
+//! - `HELLO_EXIT`: an exit code to end with at once, to see what Darsena says about one that crashes;
 //! - `HELLO_ANSWER`: what every request gets instead of an answer: a status such as `500` or `302`, `close` for a
 //!   connection that is closed at once, `silence` for one that is left waiting.
 
@@ -33,7 +32,6 @@ use std::io::{self, Write};
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 
@@ -41,9 +39,7 @@ fn main() -> ExitCode {
     if env::args().nth(1).as_deref() == Some("--check") {
         return check::ask();
     }
-    let exit = env::var("HELLO_EXIT").ok().and_then(|code| code.parse::<u8>().ok());
-    let lives = env::var("HELLO_LIVES").ok().and_then(|time| time.parse().ok()).map(Duration::from_millis);
-    if let (Some(code), None) = (exit, lives) {
+    if let Some(code) = env::var("HELLO_EXIT").ok().and_then(|code| code.parse::<u8>().ok()) {
         log(&format!("ending with code {code}, as HELLO_EXIT asks"));
         return ExitCode::from(code);
     }
@@ -62,13 +58,6 @@ fn main() -> ExitCode {
     };
     log(&format!("listening on {address}"));
     thread::spawn(move || server::accept(&listener));
-    if let Some(lives) = lives {
-        thread::spawn(move || {
-            thread::sleep(lives);
-            log("its time is over, as HELLO_LIVES says");
-            std::process::exit(exit.unwrap_or(0).into());
-        });
-    }
 
     let signal = stop.wait().expect("waiting for a signal works");
     log(&format!("{signal}: bye"));

@@ -39,9 +39,6 @@ fn serve(connection: &TcpStream, page: &Page, instead: Instead) -> io::Result<()
     connection.set_nodelay(true)?;
     let mut reader = BufReader::new(connection);
     while let Some(request) = read_request(&mut reader)? {
-        if request.path != "/health" {
-            log(&format!("GET {}", request.path));
-        }
         if request.wants_echo {
             write!(&mut &*connection, "HTTP/1.1 101 Switching Protocols\r\n{}", switched(page))?;
             return io::copy(&mut reader, &mut &*connection).map(drop);
@@ -74,6 +71,9 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
             "upgrade" => wants_echo = value.trim() == "echo",
             _ => {}
         }
+    }
+    if path != "/health" {
+        log(&format!("GET {path}"));
     }
     io::copy(&mut io::Read::take(reader, body_length), &mut io::sink())?;
     Ok(Some(Request { path, wants_echo }))
