@@ -29,7 +29,8 @@ fn trailers(name: &'static str, value: &'static str) -> Frame<Bytes> {
 /// A body that is sent piece by piece.
 fn pieces() -> (UnboundedSender<Frame<Bytes>>, Pieces) {
     let (sender, receiver) = unbounded_channel();
-    let frames = stream::unfold(receiver, async |mut receiver| Some((Ok(receiver.recv().await?), receiver)));
+    let frames =
+        stream::unfold(receiver, |mut receiver| async { Some((Ok(receiver.recv().await?), receiver)) });
     (sender, BoxBody::new(StreamBody::new(Box::pin(frames).map(|frame: Result<_, Infallible>| frame))))
 }
 
@@ -61,7 +62,8 @@ async fn echo(request: Request<Incoming>) -> Response<Pieces> {
 /// A server of HTTP/2 alone; it counts its connections.
 async fn grpc_backend() -> (SocketAddr, Arc<AtomicU64>) {
     raw_backend(|stream| async move {
-        let service = hyper::service::service_fn(async |request| Ok::<_, Infallible>(echo(request).await));
+        let service =
+            hyper::service::service_fn(|request| async { Ok::<_, Infallible>(echo(request).await) });
         let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         let _ = serving.serve_connection(TokioIo::new(stream), service).await;
     })
@@ -177,7 +179,7 @@ async fn an_application_that_ends_its_connection_politely_costs_no_call() {
         async move {
             ended.mark_unchanged();
             let service =
-                hyper::service::service_fn(async |request| Ok::<_, Infallible>(echo(request).await));
+                hyper::service::service_fn(|request| async { Ok::<_, Infallible>(echo(request).await) });
             let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service);
             let mut serving = std::pin::pin!(serving);
@@ -231,7 +233,7 @@ async fn a_candidate_is_called_through_its_token() {
 async fn plain_http2() -> SocketAddr {
     raw_backend(|stream| async move {
         let answer =
-            async |_| Ok::<_, Infallible>(Response::new(http_body_util::Full::new(Bytes::from("yes"))));
+            |_| async { Ok::<_, Infallible>(Response::new(http_body_util::Full::new(Bytes::from("yes")))) };
         let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         let _ = serving.serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer)).await;
     })
@@ -276,7 +278,7 @@ async fn a_stream_that_is_silent_for_long_goes_on() {
     let here = here_in_a_hurry().await;
     // Many servers send no head before they have a message.
     let (address, _) = raw_backend(|stream| async move {
-        let answer = async |request: Request<Incoming>| {
+        let answer = |request: Request<Incoming>| async {
             let first = request.into_body().frame().await.unwrap().unwrap();
             Ok::<_, Infallible>(Response::new(http_body_util::Full::new(first.into_data().unwrap())))
         };
