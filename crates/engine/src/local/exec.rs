@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use model::ContainerId;
 
 use super::Local;
-use super::finding::{Found, unexpected};
-use crate::shim::protocol::{Answer, Ask};
+use super::finding::{Found, again, unexpected};
+use crate::shim::protocol::{Answer, Ask, LONGEST_MS, milliseconds};
 use crate::{EngineError, ExecOutcome, Refusal};
 
 /// How much longer than the limit the supervisor may take to answer: it kills the command first.
@@ -26,7 +26,9 @@ impl Local {
     ) -> Result<ExecOutcome, EngineError> {
         check(args).map_err(EngineError::Refused)?;
         let _one_at_a_time = self.execs.lock(id).await;
+        let limit = limit.min(Duration::from_millis(LONGEST_MS));
         let busy_until = Instant::now() + limit;
+        let deadline = busy_until + PATIENCE;
         loop {
             let mut talk = match self.find(id).await? {
                 Found::Alive(talk) => talk,
@@ -37,8 +39,7 @@ impl Local {
                     continue;
                 }
             };
-            let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            let ask = Ask::Exec { args: args.to_owned(), limit_ms };
+            let ask = Ask::Exec { args: args.to_owned(), limit_ms: milliseconds(limit) };
             match talk.ask(&ask, limit.saturating_add(PATIENCE)).await? {
                 Some(Answer::Executed { code, output_tail }) => return Ok(ExecOutcome { code, output_tail }),
                 Some(Answer::TookTooLong { output_tail }) => {
@@ -52,7 +53,7 @@ impl Local {
                 }
                 Some(other) => return Err(unexpected(&other)),
                 // The supervisor ends with its container.
-                None => tokio::time::sleep(BUSY).await,
+                None => again(deadline).await?,
             }
         }
     }

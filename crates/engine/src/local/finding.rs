@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{ContainerId, Timestamp};
 
@@ -14,7 +14,7 @@ use super::talk::Talk;
 use super::unmaking::end_processes;
 use crate::error::Doing;
 use crate::folders::{RunFolder, read_json, write_whole};
-use crate::shim::protocol::{Answer, Ask};
+use crate::shim::protocol::{Answer, Ask, milliseconds};
 use crate::{ContainerSpec, EngineError, Exit, Status};
 
 /// How long a supervisor may take to answer, and longer than `grace` to stop.
@@ -107,6 +107,7 @@ impl Local {
 
     /// See [`Engine::status`](crate::Engine::status).
     pub(super) async fn status(&self, id: &ContainerId) -> Result<Status, EngineError> {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let mut talk = match self.find(id).await? {
                 Found::Nothing => return Ok(Status::Absent),
@@ -124,13 +125,14 @@ impl Local {
                     return Ok(Status::Running { address: self.address(&self.places.run_of(id))? });
                 }
                 Some(other) => return Err(unexpected(&other)),
-                None => tokio::time::sleep(AGAIN).await,
+                None => again(deadline).await?,
             }
         }
     }
 
     /// See [`Engine::start`](crate::Engine::start). The caller holds the container's lock.
     pub(super) async fn start(&self, id: &ContainerId) -> Result<SocketAddr, EngineError> {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let mut talk = match self.find(id).await? {
                 Found::Alive(talk) => talk,
@@ -142,7 +144,7 @@ impl Local {
                 Some(Answer::Started) => return self.address(&self.places.run_of(id)),
                 Some(Answer::Failed(trouble)) => return Err(trouble.into()),
                 Some(other) => return Err(unexpected(&other)),
-                None => tokio::time::sleep(AGAIN).await,
+                None => again(deadline).await?,
             }
         }
     }
@@ -153,7 +155,7 @@ impl Local {
             Found::Nothing | Found::HalfMade | Found::Ended(_) => Ok(()),
             Found::Orphaned => self.end_orphan(id).await,
             Found::Alive(mut talk) => {
-                let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+                let grace_ms = milliseconds(grace);
                 match talk.ask(&Ask::Stop { grace_ms }, grace.saturating_add(PATIENCE)).await {
                     // No answer means that the supervisor went meanwhile, and with it the container.
                     Ok(Some(_)) => Ok(()),
@@ -197,6 +199,16 @@ impl Local {
         let table = |name: &str| fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
         Ok(["tcp", "tcp6"].iter().flat_map(|name| super::listening::parse(&table(name))).collect())
     }
+}
+
+/// Waits a moment before another look, but not for ever: a supervisor that ends is gone at once, and one that closes
+/// one connection after the other is not in order.
+pub(super) async fn again(deadline: Instant) -> Result<(), EngineError> {
+    if Instant::now() > deadline {
+        return Err(EngineError::host("talking to the container's supervisor", "it closes every connection"));
+    }
+    tokio::time::sleep(AGAIN).await;
+    Ok(())
 }
 
 pub(super) fn unexpected(answer: &Answer) -> EngineError {

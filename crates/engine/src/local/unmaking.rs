@@ -85,17 +85,16 @@ impl Local {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.doing(doing)?,
         };
-        let begun = Instant::now();
+        let mut begun = None;
         let lock = loop {
             self.end_supervisor(run).await?;
+            let waited = begun.get_or_insert_with(Instant::now).elapsed();
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => break lock,
-                Err((_, error)) if begun.elapsed() > PATIENCE => {
-                    return Err(EngineError::host(doing(), error));
-                }
+                Err((_, error)) if waited > PATIENCE => return Err(EngineError::host(doing(), error)),
                 Err((again, _)) => file = again,
             }
-            if begun.elapsed() > LISTENS_WITHIN
+            if waited > LISTENS_WITHIN
                 && let Some(holder) = lock_holder(&file)
             {
                 tracing::warn!(supervisor = %holder, "a supervisor cannot be reached and is killed");

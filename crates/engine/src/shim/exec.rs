@@ -66,6 +66,14 @@ impl Exec {
         Ok(Self { client, ends_at, stage: Stage::Starting(helper), output, tail })
     }
 
+    /// The child of ours that is at work.
+    pub fn child(&self) -> nix::unistd::Pid {
+        match &self.stage {
+            Stage::Starting(helper) => helper.pid(),
+            Stage::Running(process) => process.pid(),
+        }
+    }
+
     /// Readable when [`Exec::advance`] has something to do.
     pub fn end(&self) -> BorrowedFd<'_> {
         match &self.stage {
@@ -151,6 +159,10 @@ impl Exec {
 }
 
 impl Process {
+    pub fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.pid.as_raw_nonzero().get())
+    }
+
     /// The exit code, once it has ended. What it left in its process group is killed first: as long as it is not
     /// collected, no other group can have its number.
     pub fn collect_with_group(&self) -> Option<i32> {

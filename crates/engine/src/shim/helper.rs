@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
-use nix::unistd::getppid;
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{Pid, getppid};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 /// A running program.
@@ -22,7 +22,7 @@ pub(super) struct Helper {
 impl Helper {
     /// Starts a program that the kernel kills when this process ends: whoever cleans up after us must not meet it.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
-        die_with_us(command);
+        begin_anew(command);
         let mut child = command.spawn()?;
         let opened = rustix::process::Pid::from_raw(child.id() as i32)
             .ok_or(io::ErrorKind::InvalidData.into())
@@ -35,6 +35,10 @@ impl Helper {
                 Err(error)
             }
         }
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
     }
 
     /// Readable once the program has ended.
@@ -82,14 +86,25 @@ pub(super) fn wait_readable(fd: BorrowedFd<'_>, limit: Duration) -> bool {
     }
 }
 
-#[expect(unsafe_code, reason = "only the new process itself can ask to be killed with its parent")]
-fn die_with_us(command: &mut Command) {
+/// Gives a signal its first meaning again.
+#[expect(unsafe_code, reason = "the safe interfaces do not know every signal")]
+pub(super) fn restore_signal(signal: i32) {
+    // SAFETY: no handler of ours is lost, as there is none; what the kernel or the library reserves is refused.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// What a container must not inherit, and what the new process alone can ask for: signals that we block, or that
+/// whoever started the platform ignores (as `nohup` does), and to be killed with its parent.
+#[expect(unsafe_code, reason = "only the new process itself can do this, and the safe interfaces lack it")]
+fn begin_anew(command: &mut Command) {
     let us = nix::unistd::getpid();
-    let ask = move || {
+    let begin = move || {
+        (1..=libc::SIGRTMAX()).for_each(restore_signal);
+        SigSet::empty().thread_set_mask()?;
         set_pdeathsig(Signal::SIGKILL)?;
         // We may have gone before it asked.
         if getppid() == us { Ok(()) } else { Err(Errno::ESRCH.into()) }
     };
-    // SAFETY: this role has one thread, and what is done between fork and exec are two system calls.
-    unsafe { command.pre_exec(ask) };
+    // SAFETY: this role has one thread, and what is done between fork and exec are system calls.
+    unsafe { command.pre_exec(begin) };
 }

@@ -14,8 +14,10 @@
 
 pub(crate) mod protocol;
 
+mod children;
 mod client;
 mod exec;
+mod exec_slot;
 mod helper;
 mod memory;
 mod oom;
@@ -24,6 +26,7 @@ mod prepare;
 mod runtime;
 mod supervise;
 mod tail;
+mod waiting;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -37,7 +40,8 @@ use std::process::ExitCode;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, fork};
 
@@ -49,6 +53,10 @@ use crate::EngineError;
 use crate::cgroup::Cgroup;
 use crate::error::Doing;
 use crate::folders::{RunFolder, SOCKET, read_json};
+
+/// What people and service managers send to end, reload or question a program.
+const SIGNALS_OF_OTHERS: [Signal; 6] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
 
 /// What fits between the command and us, in bytes.
 const PIPE_SIZE: usize = 1 << 20;
@@ -109,9 +117,15 @@ fn make(run: &RunFolder) -> Result<Supervisor, EngineError> {
     }
 }
 
-/// Nothing that belongs to the caller stays with us: no open file, no terminal, no folder.
+/// Nothing that belongs to the caller stays with us: no open file, no terminal, no folder. Nor do we end with it by a
+/// signal that was meant for all of the platform, or for all processes of a machine that shuts down: the application
+/// gets that one itself, and somebody must see its end.
 fn leave_the_caller() -> Result<(), EngineError> {
     let doing = || "leaving the caller's session".to_owned();
+    SigSet::from_iter(SIGNALS_OF_OTHERS).thread_block().doing(doing)?;
+    // We are told of our children's ends through a descriptor. Whoever started us may have ignored them.
+    helper::restore_signal(libc::SIGCHLD);
+    SigSet::from(Signal::SIGCHLD).thread_block().doing(doing)?;
     for fd in open_files().doing(doing)? {
         // The listing's own descriptor is closed already.
         let _ = nix::unistd::close(fd);
@@ -175,11 +189,10 @@ fn create(run: &RunFolder, orders: &Orders) -> Result<Made, EngineError> {
     let doing = || "watching the container".to_owned();
     let text = std::fs::read_to_string(run.pid()).doing(doing)?;
     let init: i32 = text.trim().parse().map_err(|error| EngineError::host(doing(), error))?;
-    let init = rustix::process::Pid::from_raw(init)
-        .ok_or_else(|| EngineError::host(doing(), "it has no process id"))?;
-    let init_fd = rustix::process::pidfd_open(init, rustix::process::PidfdFlags::empty()).doing(doing)?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    let child_ends = SignalFd::with_flags(&SigSet::from(Signal::SIGCHLD), flags).doing(doing)?;
     let oom = OomWatch::of(Cgroup::of(&orders.cgroup).doing(doing)?);
-    Ok(Made { init: Pid::from_raw(init.as_raw_nonzero().get()), init_fd, outputs: [stdout, stderr], oom })
+    Ok(Made { init: Pid::from_raw(init), child_ends, outputs: [stdout, stderr], oom })
 }
 
 /// Whether the container is still ours: were its folder taken away from under us, another supervisor would hold a

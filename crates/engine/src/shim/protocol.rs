@@ -5,11 +5,21 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use model::ContainerId;
 use serde::{Deserialize, Serialize};
 
 use crate::{EngineError, Exit, Refusal};
+
+/// The longest time that can be asked for, in milliseconds: a month. A moment further away than the clock can tell
+/// would be a fault.
+pub(crate) const LONGEST_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// A time as it travels.
+pub(crate) fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(LONGEST_MS).min(LONGEST_MS)
+}
 
 /// What a supervisor needs to know besides the container's spec; no secrets.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -8,26 +8,28 @@ use std::time::{Duration, Instant};
 
 use model::Timestamp;
 use nix::fcntl::Flock;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollTimeout;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
-use rustix::process::WaitOptions;
 
+use super::children::{self, Ended};
 use super::client::Client;
-use super::exec::{Exec, Process};
+use super::exec_slot::ExecSlot;
 use super::memory;
 use super::oom::{self, OomWatch};
 use super::output::Outputs;
-use super::protocol::{Answer, Ask, Orders, Trouble};
+use super::protocol::{Answer, Ask, LONGEST_MS, Orders, Trouble};
 use super::remove_traces;
 use super::runtime::Runtime;
+use super::waiting::{Ready, Watched, What};
 use crate::Exit;
 use crate::cgroup::Cgroup;
 use crate::folders::{DataFolder, RunFolder, write_whole};
 use crate::logfile::LogWriter;
 
-/// Few ask at once.
-const CLIENTS_MAX: usize = 64;
+/// Few ask at once. It is less than the number of files that a process may have open.
+const CLIENTS_MAX: usize = 256;
 
 pub(super) struct Supervisor {
     run: RunFolder,
@@ -37,21 +39,21 @@ pub(super) struct Supervisor {
     clients: Vec<Client>,
     next_client: u64,
     init: Pid,
-    init_fd: OwnedFd,
+    child_ends: SignalFd,
+    /// Children have ended, and not all are collected.
+    must_reap: bool,
     is_started: bool,
     is_settled: bool,
     stop: Option<Stop>,
     outputs: Outputs,
-    exec: Option<Exec>,
-    /// A command that was killed and does not go.
-    stuck: Option<Process>,
+    exec: ExecSlot,
     oom: OomWatch,
 }
 
 /// A container whose command waits to be started.
 pub(super) struct Made {
     pub init: Pid,
-    pub init_fd: OwnedFd,
+    pub child_ends: SignalFd,
     pub outputs: [OwnedFd; 2],
     pub oom: OomWatch,
 }
@@ -70,7 +72,7 @@ impl Supervisor {
         listener: UnixListener,
         made: Made,
     ) -> Self {
-        let Made { init, init_fd, outputs, oom } = made;
+        let Made { init, child_ends, outputs, oom } = made;
         let outputs = Outputs::new(outputs, LogWriter::open(&DataFolder::new(&orders.data).logs()));
         Self {
             run,
@@ -80,13 +82,13 @@ impl Supervisor {
             clients: Vec::new(),
             next_client: 0,
             init,
-            init_fd,
+            child_ends,
+            must_reap: false,
             is_started: false,
             is_settled: false,
             stop: None,
             outputs,
-            exec: None,
-            stuck: None,
+            exec: ExecSlot::default(),
             oom,
         }
     }
@@ -98,10 +100,11 @@ impl Supervisor {
                 self.settle();
             }
             let ready = self.wait_for_something();
+            self.take_note_of_ended_children(ready.child);
             ready.outputs.iter().for_each(|index| self.outputs.pump(*index));
             self.outputs.flush();
-            self.go_on_with_exec(&ready);
-            if ready.end
+            self.go_on_with_exec(ready.exec_output, ready.exec_end);
+            if self.must_reap
                 && let Some(status) = self.reap()
             {
                 break status;
@@ -117,47 +120,28 @@ impl Supervisor {
     }
 
     fn wait_for_something(&self) -> Ready {
-        let mut fds = Vec::new();
-        let mut whats = Vec::new();
-        let mut watch = |what, fd| {
-            whats.push(what);
-            fds.push(PollFd::new(fd, PollFlags::POLLIN));
-        };
-        watch(What::End, self.init_fd.as_fd());
-        watch(What::Listener, self.listener.as_fd());
-        self.outputs.pipes().for_each(|(index, pipe)| watch(What::Output(index), pipe));
-        if let Some(exec) = &self.exec {
-            watch(What::ExecEnd, exec.end());
-            exec.output().into_iter().for_each(|pipe| watch(What::ExecOutput, pipe));
+        let mut watched = Watched::default();
+        watched.add(What::Child, self.child_ends.as_fd());
+        watched.add(What::Listener, self.listener.as_fd());
+        self.outputs.pipes().for_each(|(index, pipe)| watched.add(What::Output(index), pipe));
+        if let Some(exec) = self.exec.current() {
+            watched.add(What::ExecEnd, exec.end());
+            exec.output().into_iter().for_each(|pipe| watched.add(What::ExecOutput, pipe));
         }
-        self.oom.bell().into_iter().for_each(|bell| watch(What::Oom, bell));
-        self.clients
-            .iter()
-            .enumerate()
-            .for_each(|(index, client)| watch(What::Client(index), client.stream.as_fd()));
-        // An interrupted wait shows nothing as ready, which is harmless.
-        let _ = poll(&mut fds, self.patience());
-
-        let is_ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
-        let mut ready = Ready::default();
-        for what in whats.iter().zip(is_ready).filter_map(|(what, is_ready)| is_ready.then_some(what)) {
-            match what {
-                What::End => ready.end = true,
-                What::Listener => ready.listener = true,
-                What::Output(index) => ready.outputs.push(*index),
-                What::ExecEnd => ready.exec_end = true,
-                What::ExecOutput => ready.exec_output = true,
-                What::Oom => ready.oom = true,
-                What::Client(index) => ready.clients.push(*index),
-            }
+        self.oom.bell().into_iter().for_each(|bell| watched.add(What::Oom, bell));
+        for (index, client) in self.clients.iter().enumerate() {
+            watched.add(What::Client(index), client.stream.as_fd());
         }
-        ready
+        watched.wait(self.patience())
     }
 
     /// Until the next deadline.
     fn patience(&self) -> PollTimeout {
         let stop = self.stop.as_ref().filter(|stop| !stop.is_killed).map(|stop| stop.kill_at);
-        let exec = self.exec.as_ref().map(|exec| exec.ends_at);
+        let exec = self.exec.current().map(|exec| exec.ends_at);
+        if self.must_reap && self.exec.current().is_none() {
+            return PollTimeout::ZERO;
+        }
         let look = self.oom.is_looking().then(|| Instant::now() + oom::LOOK_EVERY);
         match [stop, exec, look].into_iter().flatten().min() {
             Some(next) => {
@@ -168,16 +152,31 @@ impl Supervisor {
         }
     }
 
-    /// Collects ended children; gives the exit code of the container's first process if it is among them.
+    fn take_note_of_ended_children(&mut self, is_told: bool) {
+        self.must_reap |= is_told;
+        // One signal may stand for many children.
+        while is_told && matches!(self.child_ends.read_signal(), Ok(Some(_))) {}
+    }
+
+    /// Collects ended children; gives the exit code of the container's first process if it is among them. Children
+    /// whose names we do not know are the runtime's, left to us when it was killed; the container's first process
+    /// cannot end before they are collected, as they are in its process namespace.
     fn reap(&mut self) -> Option<i32> {
-        let mut end = None;
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if pid.as_raw_nonzero().get() == self.init.as_raw() {
-                let signal = || status.terminating_signal().map(|signal| 128 + signal);
-                end = Some(status.exit_status().or_else(signal).unwrap_or(255));
+        while let Some(Ended { pid, code }) = children::any_ended() {
+            if self.exec.knows(pid) {
+                // It is collected where it is looked after, and the others after that.
+                return None;
+            }
+            if !children::collect(pid) {
+                break;
+            }
+            self.exec.forget(pid);
+            if pid == self.init {
+                return Some(code);
             }
         }
-        end
+        self.must_reap = false;
+        None
     }
 
     fn accept(&mut self) {
@@ -198,9 +197,7 @@ impl Supervisor {
             };
             if !keeps {
                 let gone = self.clients.swap_remove(index);
-                if self.exec.as_ref().is_some_and(|exec| exec.client == gone.id) {
-                    self.kill_exec();
-                }
+                self.exec.kill_of(gone.id, &self.run, &self.orders);
             }
         }
     }
@@ -220,10 +217,10 @@ impl Supervisor {
                 return true;
             }
             Ask::Exec { args, limit_ms } => {
-                let limit = Duration::from_millis(limit_ms);
-                match self.begin_exec(self.clients[client].id, &args, limit) {
-                    None => return true,
-                    Some(refused) => refused,
+                let limit = Duration::from_millis(limit_ms.min(LONGEST_MS));
+                match self.begin_exec(client, &args, limit) {
+                    Ok(()) => return true,
+                    Err(answer) => answer,
                 }
             }
         };
@@ -243,51 +240,21 @@ impl Supervisor {
         }
     }
 
-    /// Gives an answer only when the command was not begun.
-    fn begin_exec(&mut self, client: u64, args: &[String], limit: Duration) -> Option<Answer> {
+    fn begin_exec(&mut self, client: usize, args: &[String], limit: Duration) -> Result<(), Answer> {
         if !self.is_started {
             let doing = "running a command in the container".to_owned();
-            return Some(Answer::Failed(Trouble::Host { doing, why: "it has not been started".to_owned() }));
+            return Err(Answer::Failed(Trouble::Host { doing, why: "it has not been started".to_owned() }));
         }
-        if self.stuck.as_ref().is_some_and(|process| process.collect_with_group().is_some()) {
-            self.stuck = None;
-        }
-        if self.exec.is_some() || self.stuck.is_some() {
-            return Some(Answer::Busy);
-        }
-        match Exec::begin(&self.run, &self.orders, client, args, limit) {
-            Ok(exec) => {
-                self.exec = Some(exec);
-                None
-            }
-            Err(error) => Some(Answer::Failed(error.into())),
-        }
+        self.exec.begin(&self.run, &self.orders, self.clients[client].id, args, limit)
     }
 
-    fn go_on_with_exec(&mut self, ready: &Ready) {
-        let Some(exec) = &mut self.exec else { return };
-        if ready.exec_output {
-            exec.pump();
-        }
-        let outcome = if ready.exec_end { exec.advance(&self.run, &self.orders) } else { None };
-        let client = exec.client;
-        let is_late = exec.ends_at <= Instant::now();
-        let answer = match outcome {
-            Some(answer) => answer,
-            None if is_late => Answer::TookTooLong { output_tail: self.kill_exec() },
-            None => return,
+    fn go_on_with_exec(&mut self, has_output: bool, has_ended: bool) {
+        let Some((client, answer)) = self.exec.go_on(&self.run, &self.orders, has_output, has_ended) else {
+            return;
         };
-        self.exec = None;
         if let Some(client) = self.clients.iter_mut().find(|c| c.id == client) {
             client.send(&answer);
         }
-    }
-
-    /// Gives its last words.
-    fn kill_exec(&mut self) -> String {
-        let Some(mut exec) = self.exec.take() else { return String::new() };
-        self.stuck = exec.kill(&self.run, &self.orders);
-        exec.last_output()
     }
 
     /// What can wait until the start has been answered.
@@ -312,7 +279,7 @@ impl Supervisor {
     /// A later stop can only bring the end nearer. A container whose command has not begun is killed at once:
     /// the runtime's own process, which waits in its place, knows no stop signal.
     fn begin_stop(&mut self, grace_ms: u64) {
-        let grace_ms = if self.is_started { grace_ms } else { 0 };
+        let grace_ms = if self.is_started { grace_ms.min(LONGEST_MS) } else { 0 };
         let kill_at = Instant::now() + Duration::from_millis(grace_ms);
         if grace_ms > 0 {
             send_signal(self.init, self.orders.stop_signal);
@@ -337,7 +304,7 @@ impl Supervisor {
     }
 
     fn end(mut self, code: i32) {
-        self.kill_exec();
+        self.exec.kill(&self.run, &self.orders);
         self.outputs.finish();
         let exit = self.exit(code);
         if super::is_held(&self.run, &self.lock)
@@ -371,27 +338,4 @@ impl Supervisor {
 fn send_signal(process: Pid, signal: i32) {
     // SAFETY: the process is our child and not yet waited for, so the number cannot be another's.
     unsafe { libc::kill(process.as_raw(), signal) };
-}
-
-/// What a descriptor stands for.
-enum What {
-    End,
-    Listener,
-    Output(usize),
-    ExecEnd,
-    ExecOutput,
-    Oom,
-    Client(usize),
-}
-
-/// What there is to do.
-#[derive(Default)]
-struct Ready {
-    end: bool,
-    listener: bool,
-    outputs: Vec<usize>,
-    exec_end: bool,
-    exec_output: bool,
-    oom: bool,
-    clients: Vec<usize>,
 }

@@ -139,6 +139,20 @@ impl Bench {
         pids.find(is_it).map(Pid::from_raw)
     }
 
+    /// The runtime at work on this container.
+    pub fn runtime_of(&self, id: &ContainerId) -> Option<Pid> {
+        let log = self.run_folder(id);
+        let is_it = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut args = line.split(|byte| *byte == 0);
+            args.next().is_some_and(|program| program.ends_with(b"/runc"))
+                && args.any(|arg| Path::new(std::ffi::OsStr::from_bytes(arg)).starts_with(&log))
+        };
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = processes.filter_map(|p| p.file_name().to_str()?.parse::<i32>().ok());
+        pids.find(is_it).map(Pid::from_raw)
+    }
+
     /// The processes of a container, as the host numbers them.
     pub fn processes(&self, id: &ContainerId) -> Vec<i32> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();

@@ -1,5 +1,6 @@
 //! Commands inside a running container, as health probes run them.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use engine::{ContainerSpec, Engine, EngineError, ExecOutcome, LocalEngine};
@@ -203,5 +204,44 @@ async fn only_a_running_container_runs_commands() {
     bench.engine.start(&spec.id).await.unwrap();
     bench.engine.wait(&spec.id).await.unwrap();
     assert!(matches!(bench.engine.exec(&spec.id, &args, DEADLINE).await, Err(EngineError::Exited(_))));
+    bench.finish().await;
+}
+
+/// A probe every few seconds for months: the supervisor holds no more after a hundred commands than before, those
+/// included that were given up or cut short at any moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_leave_nothing_with_the_supervisor() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["serve", "0.0.0.0:8080"]);
+    bench.start_until(&spec, "listening").await;
+    let supervisor = bench.supervisor(&spec.id).unwrap();
+    let files = || fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap().count();
+    let children = || fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap();
+    exec(&bench, &spec, &["exit", "0"]).await.unwrap();
+    bench.until("the first command is forgotten", || files() <= 10).await;
+    let before = (files(), children());
+    for round in 0..30 {
+        let limit = Duration::from_millis(round * 4);
+        let _ = exec_within(&bench, &spec, &["exit", "0"], limit).await;
+        let _ = tokio::time::timeout(limit, exec(&bench, &spec, &["exit", "0"])).await;
+    }
+    // The one after collects what the last one that was cut short has left.
+    for _ in 0..2 {
+        exec(&bench, &spec, &["exit", "0"]).await.unwrap();
+    }
+    bench.until("nothing is left", || (files(), children()) == before).await;
+    until_alone(&bench, &spec).await;
+    bench.finish().await;
+}
+
+/// No time is too long for the clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_may_be_for_ever() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["serve", "0.0.0.0:8080"]);
+    bench.start_until(&spec, "listening").await;
+    assert_eq!(exec_within(&bench, &spec, &["exit", "5"], Duration::MAX).await.unwrap().code, 5);
+    bench.engine.stop(&spec.id, Duration::MAX).await.unwrap();
+    assert_eq!(bench.engine.wait(&spec.id).await.unwrap().code, 7);
     bench.finish().await;
 }

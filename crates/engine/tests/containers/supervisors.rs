@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use engine::{ContainerSpec, Engine, EngineError, Status};
 use model::FailureCode;
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::bench::{Bench, DEADLINE, say};
 
@@ -128,8 +129,14 @@ async fn all_supervisors_are_killed_at_once() {
     bench.finish().await;
 }
 
-/// Kills the supervisor so long after the beginning of a call; afterwards nothing may be left.
-async fn kill_in_the_middle(bench: &Bench, call: usize, after: Duration) {
+#[derive(Clone, Copy)]
+enum Victim {
+    Supervisor,
+    Runtime,
+}
+
+/// Kills one process so long after the beginning of a call; afterwards nothing may be left.
+async fn kill_in_the_middle(bench: &Bench, victim: Victim, call: usize, after: Duration) {
     let spec = bench.spec(&["serve", "0.0.0.0:8080"]);
     let (engine, id) = (&bench.engine, &spec.id);
     if call > 0 {
@@ -156,8 +163,12 @@ async fn kill_in_the_middle(bench: &Bench, call: usize, after: Duration) {
     };
     let killing = async {
         tokio::time::sleep(after).await;
-        if let Some(supervisor) = bench.supervisor(id) {
-            let _ = kill(supervisor, Signal::SIGKILL);
+        let found = match victim {
+            Victim::Supervisor => bench.supervisor(id),
+            Victim::Runtime => bench.runtime_of(id),
+        };
+        if let Some(victim) = found {
+            let _ = kill(victim, Signal::SIGKILL);
         }
     };
     tokio::join!(work, killing);
@@ -166,12 +177,12 @@ async fn kill_in_the_middle(bench: &Bench, call: usize, after: Duration) {
     bench.assert_gone(id).await;
 }
 
-async fn kill_in_the_middle_often(rounds: u64) {
+async fn kill_in_the_middle_often(victim: Victim, rounds: u64) {
     let Some(bench) = Bench::open() else { return };
     for round in 0..rounds {
         // Every call is cut at moments that spread over its length and a little beyond.
         let after = Duration::from_micros((round / 5) * 90_000 / (rounds / 5).max(1));
-        kill_in_the_middle(&bench, round as usize % 5, after).await;
+        kill_in_the_middle(&bench, victim, round as usize % 5, after).await;
     }
     assert_eq!(bench.engine.list().await.unwrap(), []);
     bench.until("their interfaces are gone", || bench.interfaces().is_empty()).await;
@@ -180,13 +191,19 @@ async fn kill_in_the_middle_often(rounds: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supervisor_can_be_killed_at_any_moment() {
-    kill_in_the_middle_often(40).await;
+    kill_in_the_middle_often(Victim::Supervisor, 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runtime_can_be_killed_at_any_moment() {
+    kill_in_the_middle_often(Victim::Runtime, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: for make soak"]
 async fn soak_a_supervisor_can_be_killed_at_any_moment() {
-    kill_in_the_middle_often(1000).await;
+    kill_in_the_middle_often(Victim::Supervisor, 1000).await;
+    kill_in_the_middle_often(Victim::Runtime, 500).await;
 }
 
 /// As early as it can be seen.
@@ -255,5 +272,45 @@ async fn a_supervisor_that_lost_its_folder_does_not_end_the_next_container() {
     assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Running { address });
     assert_eq!(bench.processes(&spec.id).len(), 1);
     fs::remove_dir_all(bench.config.run.join("moved-away")).unwrap();
+    bench.finish().await;
+}
+
+/// `killall darsena`, or the service manager of a machine that shuts down: the application's own signal ends it, and
+/// its supervisor sees how.
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_for_the_platform_do_not_end_a_supervisor() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["serve", "0.0.0.0:8080"]);
+    let address = bench.start_until(&spec, "listening").await;
+    let supervisor = bench.supervisor(&spec.id).unwrap();
+    let signals =
+        [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+    for signal in signals {
+        kill(supervisor, signal).unwrap();
+        assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Running { address });
+    }
+    assert_eq!(bench.supervisor(&spec.id), Some(supervisor));
+    let args = ["/probe", "look"].map(str::to_owned);
+    let beside = bench.engine.exec(&spec.id, &args, DEADLINE).await.unwrap().output_tail;
+    assert!(beside.contains("SigBlk: 0000000000000000"), "{beside}");
+    for pid in bench.processes(&spec.id) {
+        kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    }
+    assert_eq!(bench.engine.wait(&spec.id).await.unwrap().code, 7);
+    bench.finish().await;
+}
+
+/// A platform that was started with `nohup` ignores SIGHUP; its applications must not.
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_that_the_platform_ignores_reach_applications() {
+    let Some(bench) = Bench::open() else { return };
+    #[expect(unsafe_code, reason = "the safe interfaces cannot ignore a signal")]
+    // SAFETY: no handler is installed, and no other test cares for this signal.
+    unsafe {
+        nix::sys::signal::signal(Signal::SIGHUP, nix::sys::signal::SigHandler::SigIgn).unwrap();
+    }
+    let (_, lines) = bench.run(&bench.spec(&["look"])).await;
+    let ignored = lines.iter().find_map(|line| line.strip_prefix("SigIgn: ")).unwrap();
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 1, 0, "{ignored}");
     bench.finish().await;
 }

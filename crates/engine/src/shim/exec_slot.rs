@@ -1,0 +1,90 @@
+//! One command beside the container's own at a time, from its beginning to its answer.
+
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use super::exec::{Exec, Process};
+use super::protocol::{Answer, Orders};
+use crate::folders::RunFolder;
+
+/// The place of the one command.
+#[derive(Default)]
+pub(super) struct ExecSlot {
+    exec: Option<Exec>,
+    /// One that was killed and does not go.
+    stuck: Option<Process>,
+}
+
+impl ExecSlot {
+    pub fn current(&self) -> Option<&Exec> {
+        self.exec.as_ref()
+    }
+
+    /// Gives an answer only when the command was not begun.
+    pub fn begin(
+        &mut self,
+        run: &RunFolder,
+        orders: &Orders,
+        client: u64,
+        args: &[String],
+        limit: Duration,
+    ) -> Result<(), Answer> {
+        self.stuck.take_if(|process| process.collect_with_group().is_some());
+        if self.exec.is_some() || self.stuck.is_some() {
+            return Err(Answer::Busy);
+        }
+        let begun = Exec::begin(run, orders, client, args, limit);
+        self.exec = Some(begun.map_err(|error| Answer::Failed(error.into()))?);
+        Ok(())
+    }
+
+    /// Does what there is to do; gives the answer and who is waiting for it when that is all.
+    pub fn go_on(
+        &mut self,
+        run: &RunFolder,
+        orders: &Orders,
+        has_output: bool,
+        has_ended: bool,
+    ) -> Option<(u64, Answer)> {
+        let exec = self.exec.as_mut()?;
+        if has_output {
+            exec.pump();
+        }
+        let outcome = if has_ended { exec.advance(run, orders) } else { None };
+        let client = exec.client;
+        let is_late = exec.ends_at <= Instant::now();
+        match outcome {
+            Some(answer) => {
+                self.exec = None;
+                Some((client, answer))
+            }
+            None if is_late => Some((client, Answer::TookTooLong { output_tail: self.kill(run, orders) })),
+            None => None,
+        }
+    }
+
+    /// Kills the command; gives its last words.
+    pub fn kill(&mut self, run: &RunFolder, orders: &Orders) -> String {
+        let Some(mut exec) = self.exec.take() else { return String::new() };
+        self.stuck = exec.kill(run, orders);
+        exec.last_output()
+    }
+
+    /// Kills the command that this client asked for.
+    pub fn kill_of(&mut self, client: u64, run: &RunFolder, orders: &Orders) {
+        if self.exec.as_ref().is_some_and(|exec| exec.client == client) {
+            self.kill(run, orders);
+        }
+    }
+
+    /// Whether this child is collected here.
+    pub fn knows(&self, child: Pid) -> bool {
+        self.exec.as_ref().is_some_and(|exec| exec.child() == child)
+    }
+
+    /// This child was collected.
+    pub fn forget(&mut self, child: Pid) {
+        self.stuck.take_if(|process| process.pid() == child);
+    }
+}
