@@ -57,14 +57,19 @@ impl RunFolder {
         self.0.join("runtime.log")
     }
 
-    /// The runtime's words about the latest command that was run beside the container's own.
+    /// What the runtime writes about the latest command that was run beside the container's own. Each has it anew: a
+    /// runtime that was killed leaves half-written files, at which the next one would fail.
+    pub fn exec(&self) -> PathBuf {
+        self.0.join("exec")
+    }
+
     pub fn exec_log(&self) -> PathBuf {
-        self.0.join("exec.log")
+        self.exec().join("log")
     }
 
     /// The process of that command.
     pub fn exec_pid(&self) -> PathBuf {
-        self.0.join("exec.pid")
+        self.exec().join("pid")
     }
 
     pub fn pid(&self) -> PathBuf {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::helper::Helper;
 use super::protocol::Orders;
 use crate::error::Doing;
-use crate::folders::RunFolder;
+use crate::folders::{RunFolder, make_private};
 use crate::{EngineError, Refusal};
 
 /// Longest message of the runtime that is passed on, in characters.
@@ -51,10 +51,9 @@ impl Runtime<'_> {
     /// when the command runs, and its process is then in [`RunFolder::exec_pid`].
     pub fn begin_exec(&self, args: &[String], output: OwnedFd) -> Result<Helper, EngineError> {
         let doing = || "running a command in the container".to_owned();
-        absent_is_fine(fs::remove_file(self.run.exec_pid())).doing(doing)?;
-        let log = self.run.exec_log();
-        absent_is_fine(fs::remove_file(&log)).doing(doing)?;
-        let mut command = self.command("exec", &log);
+        absent_is_fine(fs::remove_dir_all(self.run.exec())).doing(doing)?;
+        make_private(&self.run.exec()).doing(doing)?;
+        let mut command = self.command("exec", &self.run.exec_log());
         command.arg("--detach").arg("--pid-file").arg(self.run.exec_pid());
         command.stdout(output.try_clone().doing(doing)?).stderr(output);
         command.arg(self.orders.id.as_str()).args(args);
