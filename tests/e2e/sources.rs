@@ -71,8 +71,19 @@ impl Registry {
 
     /// Debian's nginx with the libraries it needs and a page of its own.
     pub fn push_nginx(&self, name: &str) -> String {
-        let config = "daemon off;\nworker_processes 1;\npid /run/nginx.pid;\nerror_log /dev/stderr;\nevents {}\n\
-                      http { access_log /dev/stdout; server { listen 80; root /srv; } }\n";
+        self.push_nginx_that_listens(name, "80")
+    }
+
+    /// The same with HTTP/2 and nothing else, as gRPC servers speak it.
+    pub fn push_nginx_with_http2(&self, name: &str) -> String {
+        self.push_nginx_that_listens(name, "80 http2")
+    }
+
+    fn push_nginx_that_listens(&self, name: &str, listen: &str) -> String {
+        let config = format!(
+            "daemon off;\nworker_processes 1;\npid /run/nginx.pid;\nerror_log /dev/stderr;\nevents {{}}\n\
+             http {{ access_log /dev/stdout; server {{ listen {listen}; root /srv; }} }}\n"
+        );
         let files = Tar::new()
             .host_program(Path::new("/usr/sbin/nginx"))
             .unwrap()

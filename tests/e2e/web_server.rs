@@ -20,3 +20,22 @@ fn nginx_of_debian_serves_through_the_ingress() {
     assert_eq!(inspected["exposed_ports"][0]["port"], 80);
     assert_eq!(inspected["platform"]["architecture"], "amd64");
 }
+
+#[test]
+fn an_application_that_speaks_http2_alone_is_deployed_as_grpc() {
+    if !can_run() {
+        return;
+    }
+    let registry = Registry::start();
+    let image = registry.push_nginx_with_http2("demo/grpc:1");
+    let darsena = Installation::start(&[registry.address()]);
+    darsena.run_ok(&["deploy", "rpc", "--image", &image, "--protocol", "grpc"]);
+    darsena.run_ok(&["deploy", "rpc"]);
+    let (status, body) = darsena.get("rpc.localhost", "/");
+    assert!(status == 200 && body.contains("nginx of Debian in Darsena"), "{status} {body}");
+
+    // Spoken to as the others are it answers nothing that the ingress could give on.
+    let refused = darsena.run_failing(&["deploy", "rpc", "--protocol", "http"]);
+    assert!(refused.contains("answered no HTTP request"), "{refused}");
+    assert_eq!(darsena.get("rpc.localhost", "/").0, 502, "the protocol counts at once");
+}
