@@ -2,7 +2,7 @@
 //!
 //! - [`Platform`] takes requests: deploy, roll back, cancel, suspend, activate, delete;
 //! - `driver` carries one deployment at a time for each application through its states;
-//! - `steps` does the work of a state and turns the result into an event;
+//! - `steps` does the work of a state and turns the result into an event, `switching` that of the last states;
 //! - `health` decides whether a new container is ready;
 //! - `login` chooses the credential of a pull, and learns from its outcome;
 //! - `keeper` and `upkeep` keep the containers of serving releases running;
@@ -27,6 +27,7 @@ mod recover;
 mod retire;
 mod routes;
 mod steps;
+mod switching;
 mod upkeep;
 mod watch;
 
