@@ -19,6 +19,7 @@ mod load;
 mod local_image;
 mod long_requests;
 mod private_images;
+mod repeated;
 mod report;
 mod restart;
 mod signals;

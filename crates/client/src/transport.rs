@@ -1,7 +1,7 @@
 //! One request and its answer.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, redirect};
@@ -16,8 +16,11 @@ use crate::{Error, Refusal, Server};
 /// The API answers within this time; longer work runs in its background.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Pause before a request goes a second time: a server that was killed is back by then.
-const ONCE_MORE_AFTER: Duration = Duration::from_secs(1);
+/// Pause before a request goes a second time.
+const ONCE_MORE_AFTER: Duration = Duration::from_millis(500);
+
+/// How long a server may be away in between.
+const BACK_WITHIN: Duration = Duration::from_secs(30);
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -86,10 +89,24 @@ impl Client {
         let headers = HeaderMap::from_iter([(IDEMPOTENCY_KEY, key)]);
         match self.send_with(Method::POST, url.clone(), headers.clone(), Some(body)).await {
             Err(error) if error.leaves_open() => {
-                tokio::time::sleep(ONCE_MORE_AFTER).await;
-                self.send_with(Method::POST, url, headers, Some(body)).await
+                self.once_more(async || {
+                    self.send_with(Method::POST, url.clone(), headers.clone(), Some(body)).await
+                })
+                .await
             }
             result => result,
+        }
+    }
+
+    /// A server that was killed or upgraded is back in a moment: as long as there is no connection nothing was asked.
+    async fn once_more<T>(&self, ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+        let began = Instant::now();
+        loop {
+            tokio::time::sleep(ONCE_MORE_AFTER).await;
+            match ask().await {
+                Err(Error::Unreachable { .. }) if began.elapsed() < BACK_WITHIN => {}
+                result => return result,
+            }
         }
     }
 
