@@ -40,6 +40,7 @@ mod routing;
 mod saved;
 mod table;
 mod timeouts;
+mod tunnel;
 
 pub use answer::Reason;
 pub use client::{Client, Drained, Hello, Launch, ThroughFailure};

@@ -27,6 +27,7 @@ use crate::pool::Lease;
 use crate::routing::{Assigned, Router};
 use crate::table::{Backend, BackendProtocol, RouteTable};
 use crate::timeouts::Timeouts;
+use crate::tunnel;
 
 /// Carries the token of a candidate. No application ever sees it.
 pub(crate) const CANDIDATE_HEADER: &str = "darsena-candidate";
@@ -205,9 +206,9 @@ impl Proxy {
         self.tasks.spawn(async move {
             let _in_flight = in_flight;
             let (Ok(client), Ok(application)) = tokio::join!(client, application) else { return };
-            let (mut client, mut application) = (TokioIo::new(client), TokioIo::new(application));
             // How it ends is between the two.
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut application).await;
+            let (client, application) = (TokioIo::new(client), TokioIo::new(application));
+            let _ = tunnel::run(client, application, tunnel::AFTER_THE_LAST_WORD).await;
         });
         headers::prepare_response(response.headers_mut(), true);
         response.map(|_| Either::Left(Full::default()))
