@@ -1,11 +1,12 @@
 //! An installation for one test: `darsena serve` on free ports, set up, with a command line that is signed in.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use testkit::Port;
 
 use crate::leftovers;
 
@@ -20,6 +21,8 @@ pub struct Installation {
     serve: Option<Child>,
     pub api: SocketAddr,
     pub http: SocketAddr,
+    /// Nobody else gets them, also while the control plane or the ingress is away.
+    _ports: [Port; 2],
     pub token: String,
     setting: Setting,
 }
@@ -66,11 +69,13 @@ impl Installation {
 
     /// The same in a folder that the test made.
     pub fn start_in(data: tempfile::TempDir, setting: Setting) -> Self {
+        let (api, http) = (Port::reserve().unwrap(), Port::reserve().unwrap());
         let mut installation = Self {
             data,
             serve: None,
-            api: free_address(),
-            http: free_address(),
+            api: api.address(),
+            http: http.address(),
+            _ports: [api, http],
             token: String::new(),
             setting,
         };
@@ -366,10 +371,6 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within {} s: {what}", PATIENCE.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 /// What a command that must succeed printed.

@@ -165,7 +165,10 @@ async fn what_is_not_the_api_is_said_to_be_so() {
 
 #[tokio::test]
 async fn a_server_that_is_away_is_named() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and not listening, so that nobody else gets the port and listens there.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = bound.local_addr().unwrap();
     let error = client(&format!("http://{free}")).clusters().await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot reach http://{free}: connection refused"));
     assert_eq!(error.hint().as_deref(), Some("is `darsena serve` running there?"));

@@ -211,7 +211,11 @@ async fn a_rebuilt_program_takes_over_when_a_control_plane_starts() {
     let program = place.folder.path().join("program");
     let install = || {
         let made = place.folder.path().join("program.new");
-        fs::copy(env!("CARGO_BIN_EXE_ingress-role"), &made).unwrap();
+        // By another process: were it open for writing here, a child that another test forks just then would have it
+        // open too, and the program could not be started ("text file busy").
+        let copied =
+            std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_ingress-role")).arg(&made).status();
+        assert!(copied.unwrap().success());
         fs::rename(made, &program).unwrap();
     };
     let start = || {

@@ -2,8 +2,11 @@
 
 pub mod image;
 pub mod lab;
+mod port;
 pub mod registry;
 mod seen;
 pub mod sink;
 pub mod tls;
 pub mod tokens;
+
+pub use port::Port;

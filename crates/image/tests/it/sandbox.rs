@@ -40,7 +40,7 @@ fn the_unpack_process_is_closed_in() {
     // One file, then it waits for more.
     let tar = Tar::new().file("first", "x", 0o644).unfinished();
     unpack.0.stdin.as_mut().unwrap().write_all(&tar).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !folder.path().join("fs/first").exists() {
         assert!(Instant::now() < deadline, "the first file is written");
         std::thread::sleep(Duration::from_millis(5));

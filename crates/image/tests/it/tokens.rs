@@ -21,10 +21,8 @@ async fn registry(script: impl Fn(&Seen, &str) -> Option<Reply> + Send + Sync + 
     registry.serve("app", &image(), Fault::None);
     let host = registry.host();
     registry.script(move |seen| script(seen, &host));
-    let bench = Bench::with(&[registry.host()], |config| {
-        config.timeouts.header = Duration::from_secs(2);
-        config.timeouts.retry_after = Duration::from_secs(2);
-    });
+    let bench =
+        Bench::with(&[registry.host()], |config| config.timeouts.retry_after = Duration::from_secs(2));
     (registry, bench)
 }
 
@@ -247,10 +245,11 @@ async fn g28_a_token_server_in_trouble_is_asked_again_and_never_passed_by() {
         assert!(asked.iter().skip(1).all(|seen| seen.authorization() == Some(BASIC)));
     }
     // Longer than an answer is waited for.
-    let slow = || token(r#"{"token":"good"}"#).after(Duration::from_secs(10));
-    let (registry, bench) = with_tokens(move |_| slow()).await;
+    let slow = || token(r#"{"token":"good"}"#).after(Duration::from_secs(600));
+    let (registry, _) = with_tokens(move |_| slow()).await;
     let name = format!("{}/app:1", registry.host());
-    fails(bench.resolve_as_ada(&name).await, Code::RegistryTimeout, "did not answer");
+    let hasty = Bench::with(&[registry.host()], |config| config.timeouts.header = Duration::from_secs(1));
+    fails(hasty.resolve_as_ada(&name).await, Code::RegistryTimeout, "did not answer");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

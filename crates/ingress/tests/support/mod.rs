@@ -300,9 +300,15 @@ pub fn status_kib(process: u32, field: &str) -> u64 {
     line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// An address where nothing listens.
+/// An address where nothing listens, nor will, unless somebody asks for this very one: the port is kept to the end of
+/// the test process, so that the kernel gives it to nobody.
 pub async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 /// Asks until it is so, or panics.

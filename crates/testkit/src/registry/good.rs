@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
+use crate::Port;
 use crate::image::Remote;
 use crate::tls::{Certificate, TestCa};
 use crate::tokens::{ISSUER, SERVICE, TokenServer};
@@ -26,6 +27,7 @@ pub struct Good {
     /// The authority of its certificate, when it has one.
     authority: Option<PathBuf>,
     folder: TempDir,
+    _port: Option<Port>,
 }
 
 /// How a registry is set up.
@@ -56,14 +58,8 @@ impl Good {
 
     /// For the users of a token server, over TLS.
     pub fn with_tokens(tokens: &TokenServer, ca: &TestCa) -> Result<Self> {
-        let mut last = None;
-        for _ in 0..5 {
-            match Self::with_tokens_at(tokens, ca, "127.0.0.1", free_address()?) {
-                Ok(registry) => return Ok(registry),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.context("no try was made")?)
+        let port = Port::reserve()?;
+        Ok(Self::with_tokens_at(tokens, ca, "127.0.0.1", port.address())?.holding(port))
     }
 
     /// As [`Good::with_tokens`], under a name that resolves to the address.
@@ -83,15 +79,14 @@ impl Good {
     }
 
     fn on_loopback(setup: &Setup) -> Result<Self> {
-        let mut last = None;
-        for _ in 0..5 {
-            // The port is free when it is asked for and may be taken a moment later; then the next one is tried.
-            match Self::start_at("127.0.0.1", free_address()?, setup) {
-                Ok(registry) => return Ok(registry),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.context("no try was made")?)
+        let port = Port::reserve()?;
+        Ok(Self::start_at("127.0.0.1", port.address(), setup)?.holding(port))
+    }
+
+    /// Keeps the port from everybody else as long as the registry is.
+    fn holding(mut self, port: Port) -> Self {
+        self._port = Some(port);
+        self
     }
 
     fn start_at(name: &str, address: SocketAddr, setup: &Setup) -> Result<Self> {
@@ -108,7 +103,7 @@ impl Good {
             .spawn()
             .with_context(|| format!("starting {PROGRAM} (package docker-registry)"))?;
         let authority = setup.tls.as_ref().map(|(_, authority)| authority.clone());
-        let mut registry = Self { child, address, name: name.to_owned(), authority, folder };
+        let mut registry = Self { child, address, name: name.to_owned(), authority, folder, _port: None };
         registry.wait_until_it_answers()?;
         Ok(registry)
     }
@@ -187,10 +182,6 @@ fn configuration(address: SocketAddr, folder: &Path, setup: &Setup) -> Result<St
 fn htpasswd_line(user: &str, password: &str) -> Result<String> {
     // The cheapest cost: the registry checks it at each request.
     Ok(format!("{user}:{}\n", bcrypt::hash(password, 4)?))
-}
-
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
 }
 
 /// Whether it serves its API, to whom it may concern.
