@@ -25,6 +25,13 @@ pub struct Bench {
     layers: u16,
 }
 
+/// Copies a program by another process: were it open for writing in this one, a child that another test forks just
+/// then would have it open too, and it could not be started ("text file busy").
+pub fn copy_program(program: impl AsRef<Path>, place: &Path) {
+    let copied = std::process::Command::new("cp").arg(program.as_ref()).arg(place).status();
+    assert!(copied.unwrap().success(), "{} is copied", program.as_ref().display());
+}
+
 impl Bench {
     /// `None`, with a word about it, when this is not root.
     pub fn open() -> Option<Self> {
@@ -47,7 +54,7 @@ impl Bench {
         let engine = LocalEngine::open(config.clone()).unwrap();
         let mut bench = Self { engine, config, folder, layers: 0 };
         bench.layer(|root| {
-            fs::copy(probe(), root.join("probe")).unwrap();
+            copy_program(probe(), &root.join("probe"));
             fs::create_dir_all(root.join("etc")).unwrap();
             fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/x\napp:x:1000:1001::/home/app:/x\n")
                 .unwrap();

@@ -1,17 +1,16 @@
 //! An OCI runtime that hangs: every call of it has an end, and it never outlives the supervisor that called it.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use engine::{Engine, EngineError, LocalEngine, Status};
 use nix::sys::signal::{Signal, kill};
 
-use crate::bench::{Bench, DEADLINE, probe, say};
+use crate::bench::{Bench, DEADLINE, copy_program, probe, say};
 
 /// An engine whose runtime hangs at this word of its command line.
 fn hangs_at(bench: &Bench, verb: &str) -> LocalEngine {
     let runtime = bench.config.layers.join(format!("hangs-at-{verb}"));
-    fs::copy(probe(), &runtime).unwrap();
+    copy_program(probe(), &runtime);
     let mut config = bench.config.clone();
     config.runtime = Some(runtime);
     LocalEngine::open(config).unwrap()
