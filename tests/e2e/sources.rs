@@ -55,6 +55,14 @@ impl Registry {
         self.push(&Image::new().layer(hello_layer()).layer(layer).entrypoint(&["/hello"]).build(), name)
     }
 
+    /// The sample application with a layer that no other number has.
+    pub fn push_numbered(&self, name: &str, number: usize) -> String {
+        let own = Layer::gzip(Tar::new().file("number", format!("{number}\n"), 0o644));
+        let text = format!("number {number}");
+        let image = Image::new().layer(hello_layer()).layer(own).entrypoint(&["/hello"]);
+        self.push(&image.user("65534:65534").env("HELLO_TEXT", &text).build(), name)
+    }
+
     /// An index that holds linux/arm64 alone.
     pub fn push_for_arm64(&self, name: &str) -> String {
         let image =

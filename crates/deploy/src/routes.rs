@@ -82,10 +82,9 @@ fn adopted(app: &Adopted, served: Option<&Route>) -> Entry {
         return suspended(app.exposure);
     }
     let of_this_release = served.filter(|route| route.deployment == app.deployment.to_string());
-    let proved = |(id, address): &&(ContainerId, SocketAddr)| match of_this_release {
-        Some(route) => {
-            route.backends.iter().any(|backend| backend.id == id.as_str() && backend.address == *address)
-        }
+    let proved = |(_, address): &&(ContainerId, SocketAddr)| match of_this_release {
+        // Whoever has another's address now would have left the routes before it was given away.
+        Some(route) => route.backends.iter().any(|backend| backend.address == *address),
         // The switch came through and the routes did not; it was proved before the switch.
         None => true,
     };

@@ -11,6 +11,7 @@ use crate::page::Page;
 
 /// Pieces of a download.
 const PIECE: usize = 1024;
+const MIB: usize = 1 << 20;
 
 /// What every request gets instead of an answer, from `HELLO_ANSWER`.
 #[derive(Clone, Copy)]
@@ -52,6 +53,11 @@ pub fn send(to: &mut impl Write, page: &Page, path: &str, instead: Instead) -> i
             std::process::exit(i32::try_from(code).unwrap_or(1));
         }
         (Some(""), ..) => send_text(to, page, 200, "text/html; charset=utf-8", &page.html()),
+        (Some("eat"), Some(mib), None) => {
+            // Written to, because memory that is only asked for is not used.
+            std::mem::forget(vec![1_u8; mib as usize * MIB]);
+            send_text(to, page, 200, "text/plain", "eaten\n")
+        }
         (Some("sick"), ..) => {
             page.is_sick.store(true, Ordering::Relaxed);
             send_text(to, page, 200, "text/plain", "sick from now on\n")

@@ -11,6 +11,7 @@
 //! - any path with `Upgrade: echo`, and no body, becomes a connection that echoes its bytes until the client
 //!   ends it;
 //! - `/crash/CODE` ends the whole process with this code;
+//! - `/eat/MIB` takes so much memory and keeps it;
 //! - after `/sick` the path `/health` answers 503.
 //!
 //! Variables that it reads:
