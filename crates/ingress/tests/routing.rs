@@ -77,24 +77,72 @@ async fn a_route_that_does_not_serve_says_why() {
     }
 }
 
+/// What clients claim of themselves and of those before them.
+const CLAIMS: [&str; 22] = [
+    "X-Forwarded-For",
+    "x-forwarded-for",
+    "X_Forwarded_For",
+    "X-Forwarded_For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Port",
+    "X-Forwarded-Server",
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Anything",
+    "X-Forwarded",
+    "Forwarded",
+    "X-Real-IP",
+    "X_Real_IP",
+    "True-Client-IP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "X-Original-Host",
+    "Proxy",
+    "Darsena-Ingress",
+    "Proxy-Authorization",
+];
+
+/// Paths that a proxy which tidies up would change.
+const PATHS: [&str; 12] = [
+    "//x/%2f/..;/%00/a%2Fb/../c?q=%20&r=a+b&&",
+    "//",
+    "///a//b",
+    "/./a/../b",
+    "/%2e%2e/%2E",
+    "/..;/a;b=c/;",
+    "/a%5cb/%09/%0d%0a/%7f",
+    "/?",
+    "/a?b?c/../d",
+    "/%c0%ae%ff",
+    "/{a}|b^c`",
+    "/:80@b/http://c/",
+];
+
 #[tokio::test]
-async fn an_application_sees_the_request_as_it_was_and_our_word_on_who_asked() {
+async fn an_application_sees_the_path_as_it_was() {
     let here = here().await;
     let (address, record) = recorder().await;
     here.route(&[("a", address)]).await;
-    let path = "//x/%2f/..;/%00/a%2Fb/../c?q=%20&r=a+b&&";
-    here.raw(format!(
-        "GET {path} HTTP/1.1\r\nHost: A:80\r\nX-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\n\
-         X-Forwarded-Host: evil\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nTrue-Client-IP: 6.6.6.6\r\n\
-         Connection: close, X-Forwarded-Proto, X-Hop\r\nX-Hop: 6.6.6.6\r\nProxy: evil\r\n\
-         Darsena-Ingress: evil\r\nCookie: a=1\r\n\r\n"
-    ))
-    .await;
-    let seen = record.lock().unwrap().clone();
-    assert!(seen.starts_with(&format!("GET {path} HTTP/1.1\r\n")), "{seen}");
-    assert!(!seen.contains("6.6.6.6") && !seen.contains("evil") && !seen.contains("connection"), "{seen}");
+    for path in PATHS {
+        record.lock().unwrap().clear();
+        let answer = here.get("a", path).await;
+        let seen = record.lock().unwrap().clone();
+        match status(&answer) {
+            200 => assert!(seen.starts_with(&format!("GET {path} HTTP/1.1\r\n")), "{path}: {seen}"),
+            // What is no path at all goes nowhere.
+            other => assert_eq!((other, seen.as_str()), (400, ""), "{path}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_application_sees_our_word_only_on_who_asked() {
+    let here = here().await;
+    let (address, record) = recorder().await;
+    here.route(&[("a", address)]).await;
     let port = here.http.port();
-    for line in [
+    let expected = [
         "host: A:80",
         "x-forwarded-for: 127.0.0.1",
         "x-forwarded-host: A:80",
@@ -103,7 +151,31 @@ async fn an_application_sees_the_request_as_it_was_and_our_word_on_who_asked() {
         "x-real-ip: 127.0.0.1",
         "forwarded: for=127.0.0.1;host=\"A:80\";proto=http",
         "cookie: a=1",
-    ] {
+    ];
+    // Each claim twice, and once named as a field of the connection, which would take ours off.
+    let claims: String = CLAIMS.iter().map(|name| format!("{name}: evil\r\n{name}: 6.6.6.6\r\n")).collect();
+    let named = CLAIMS.join(", ");
+    here.raw(format!(
+        "GET / HTTP/1.1\r\nHost: A:80\r\n{claims}Connection: close, X-Hop, {named}\r\nX-Hop: evil\r\nCookie: a=1\r\n\r\n"
+    ))
+    .await;
+    let seen = record.lock().unwrap().clone();
+    assert!(!seen.contains("6.6.6.6") && !seen.contains("evil") && !seen.contains("connection"), "{seen}");
+    for line in expected {
+        assert_eq!(seen.lines().filter(|seen| *seen == line).count(), 1, "{line} in {seen}");
+    }
+
+    record.lock().unwrap().clear();
+    let mut client = frames::RawClient::connect(here.http, &[]).await;
+    let names: Vec<String> = CLAIMS.iter().map(|name| name.to_lowercase()).collect();
+    let mut fields = vec![(":method", "GET"), (":scheme", "http"), (":authority", "A:80"), (":path", "/")];
+    fields.extend(names.iter().map(|name| (name.as_str(), "evil")));
+    fields.push(("cookie", "a=1"));
+    client.send(frames::headers(1, frames::END_STREAM, &fields)).await;
+    assert!(client.next_of(frames::HEADERS).await.is_some());
+    let seen = record.lock().unwrap().clone();
+    assert!(seen.starts_with("GET / HTTP/1.1\r\n") && !seen.contains("evil"), "{seen}");
+    for line in expected {
         assert_eq!(seen.lines().filter(|seen| *seen == line).count(), 1, "{line} in {seen}");
     }
 }
