@@ -33,6 +33,12 @@ pub(super) fn collect(child: Pid) -> bool {
     matches!(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_)))
 }
 
+/// Every child, ended ones included; none where the kernel does not list them (proc_pid_task(5), `children`).
+pub(super) fn all() -> Vec<Pid> {
+    let list = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +49,7 @@ mod tests {
         let child = std::process::Command::new("/bin/sleep").arg("1000").spawn();
         let mut child = child.unwrap();
         let pid = Pid::from_raw(child.id() as i32);
+        assert!(all().contains(&pid));
         child.kill().unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
         let ended = loop {

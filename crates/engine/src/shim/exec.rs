@@ -8,8 +8,10 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, Signal, WaitOptions, pidfd_open};
 
+use super::children;
 use super::helper::{Helper, wait_readable};
 use super::protocol::{Answer, Orders, Trouble};
 use super::runtime::Runtime;
@@ -33,8 +35,7 @@ pub(super) struct Exec {
     pub client: u64,
     pub ends_at: Instant,
     stage: Stage,
-    output: Option<File>,
-    tail: Tail,
+    words: Words,
 }
 
 enum Stage {
@@ -45,7 +46,7 @@ enum Stage {
 
 /// A child of ours that is not yet collected.
 pub(super) struct Process {
-    pid: Pid,
+    pid: rustix::process::Pid,
     end: OwnedFd,
 }
 
@@ -62,12 +63,12 @@ impl Exec {
         let (output, write_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).doing(doing)?;
         rustix::io::ioctl_fionbio(&output, true).doing(doing)?;
         let helper = Runtime { run, orders }.begin_exec(args, write_end)?;
-        let (output, tail) = (Some(output.into()), Tail::default());
-        Ok(Self { client, ends_at, stage: Stage::Starting(helper), output, tail })
+        let words = Words { pipe: Some(output.into()), tail: Tail::default() };
+        Ok(Self { client, ends_at, stage: Stage::Starting(helper), words })
     }
 
     /// The child of ours that is at work.
-    pub fn child(&self) -> nix::unistd::Pid {
+    pub fn child(&self) -> Pid {
         match &self.stage {
             Stage::Starting(helper) => helper.pid(),
             Stage::Running(process) => process.pid(),
@@ -84,16 +85,80 @@ impl Exec {
 
     /// Readable when [`Exec::pump`] has something to do.
     pub fn output(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.output.as_ref()?.as_fd())
+        Some(self.words.pipe.as_ref()?.as_fd())
     }
 
+    /// Reads once.
+    pub fn pump(&mut self) {
+        self.words.read();
+    }
+
+    /// Goes on after the runtime or the command has ended; gives the outcome when that is all.
+    pub fn advance(&mut self, run: &RunFolder, orders: &Orders) -> Option<Answer> {
+        match &mut self.stage {
+            Stage::Starting(helper) => match helper.ended() {
+                Ok(None) => None,
+                Ok(Some(status)) if !status.success() => {
+                    Some(Answer::Failed(Runtime { run, orders }.explain_exec(status).into()))
+                }
+                Ok(Some(_)) => match started(run) {
+                    Ok(process) => {
+                        self.stage = Stage::Running(process);
+                        None
+                    }
+                    Err(error) => Some(failed(error)),
+                },
+                Err(error) => Some(failed(error)),
+            },
+            Stage::Running(process) => {
+                let code = process.collect_with_group()?;
+                Some(Answer::Executed { code, output_tail: self.words.last() })
+            }
+        }
+    }
+
+    /// Ends the command and what it started; gives its last words, and what cannot be ended.
+    pub fn kill(mut self, orders: &Orders, init: Pid) -> (String, Option<Process>) {
+        if let Stage::Starting(helper) = &mut self.stage {
+            helper.kill();
+        }
+        if let Stage::Running(process) = self.stage {
+            process.kill_family(orders);
+            let is_gone =
+                wait_readable(process.end.as_fd(), KILLED) && process.collect_with_group().is_some();
+            return (self.words.last(), (!is_gone).then_some(process));
+        }
+        kill_strays(orders, init);
+        (self.words.last(), None)
+    }
+}
+
+/// Ends what a runtime that failed or was killed had begun: all that fell to us as its children. They are collected
+/// when they have ended.
+pub(super) fn kill_strays(orders: &Orders, init: Pid) {
+    for pid in children::all().into_iter().filter(|pid| *pid != init) {
+        let pid = rustix::process::Pid::from_raw(pid.as_raw());
+        let end = pid.and_then(|pid| Some((pid, pidfd_open(pid, PidfdFlags::empty()).ok()?)));
+        if let Some((pid, end)) = end {
+            Process { pid, end }.kill_family(orders);
+        }
+    }
+}
+
+/// What the command writes.
+struct Words {
+    pipe: Option<File>,
+    tail: Tail,
+}
+
+impl Words {
     /// Reads once; says whether there may be more.
-    pub fn pump(&mut self) -> bool {
-        let Some(output) = &mut self.output else { return false };
+    fn read(&mut self) -> bool {
+        let Some(pipe) = &mut self.pipe else { return false };
         let mut buffer = [0; READ_SIZE];
-        match output.read(&mut buffer) {
+        match pipe.read(&mut buffer) {
             Ok(0) => {
-                self.output = None;
+                self.pipe = None;
                 false
             }
             Ok(length) => {
@@ -104,63 +169,16 @@ impl Exec {
         }
     }
 
-    /// Goes on after the runtime or the command has ended; gives the outcome when that is all.
-    pub fn advance(&mut self, run: &RunFolder, orders: &Orders) -> Option<Answer> {
-        match &mut self.stage {
-            Stage::Starting(helper) => {
-                let status = match helper.ended() {
-                    Ok(None) => return None,
-                    Ok(Some(status)) => status,
-                    Err(error) => return Some(failed(error)),
-                };
-                if !status.success() {
-                    return Some(Answer::Failed(Runtime { run, orders }.explain_exec(status).into()));
-                }
-                match started(run) {
-                    Ok(process) => self.stage = Stage::Running(process),
-                    Err(error) => return Some(failed(error)),
-                }
-                None
-            }
-            Stage::Running(process) => {
-                let code = process.collect_with_group()?;
-                Some(Answer::Executed { code, output_tail: self.last_output() })
-            }
-        }
-    }
-
-    /// Ends the command and what it started; gives what cannot be ended.
-    pub fn kill(&mut self, run: &RunFolder, orders: &Orders) -> Option<Process> {
-        let process = match &mut self.stage {
-            Stage::Starting(helper) => {
-                helper.kill();
-                // Without a process it had come no further than the runtime, whose own children end with it.
-                started(run).ok()
-            }
-            Stage::Running(process) => {
-                let end = process.end.try_clone().ok()?;
-                Some(Process { pid: process.pid, end })
-            }
-        }?;
-        process.kill_family(orders);
-        let is_gone = wait_readable(process.end.as_fd(), KILLED) && process.collect_with_group().is_some();
-        (!is_gone).then_some(process)
-    }
-
-    /// The last words of a command that was killed.
-    pub fn last_output(&mut self) -> String {
-        for _ in 0..LAST_READS {
-            if !self.pump() {
-                break;
-            }
-        }
+    /// Reads what is left and gives the end of it.
+    fn last(&mut self) -> String {
+        let _ = (0..LAST_READS).try_for_each(|_| self.read().then_some(()));
         self.tail.text()
     }
 }
 
 impl Process {
-    pub fn pid(&self) -> nix::unistd::Pid {
-        nix::unistd::Pid::from_raw(self.pid.as_raw_nonzero().get())
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.pid.as_raw_nonzero().get())
     }
 
     /// The exit code, once it has ended. What it left in its process group is killed first: as long as it is not
@@ -206,7 +224,7 @@ impl Process {
 }
 
 /// Best effort: one that has gone meanwhile is what was wanted.
-fn signal_all(processes: &[nix::unistd::Pid], signal: nix::sys::signal::Signal) {
+fn signal_all(processes: &[Pid], signal: nix::sys::signal::Signal) {
     for process in processes {
         let _ = nix::sys::signal::kill(*process, signal);
     }
@@ -215,7 +233,7 @@ fn signal_all(processes: &[nix::unistd::Pid], signal: nix::sys::signal::Signal) 
 /// The process that the runtime started.
 fn started(run: &RunFolder) -> std::io::Result<Process> {
     let text = fs::read_to_string(run.exec_pid())?;
-    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+    let pid = text.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
     let pid = pid.ok_or_else(|| std::io::Error::other("the runtime named no process"))?;
     let end = pidfd_open(pid, PidfdFlags::empty())?;
     // Only a child of ours is what we take it for.

@@ -4,19 +4,24 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::exec::{Exec, Process};
+use super::exec::{Exec, Process, kill_strays};
 use super::protocol::{Answer, Orders};
 use crate::folders::RunFolder;
 
 /// The place of the one command.
-#[derive(Default)]
 pub(super) struct ExecSlot {
+    /// The container's first process, which is no command.
+    init: Pid,
     exec: Option<Exec>,
     /// One that was killed and does not go.
     stuck: Option<Process>,
 }
 
 impl ExecSlot {
+    pub fn new(init: Pid) -> Self {
+        Self { init, exec: None, stuck: None }
+    }
+
     pub fn current(&self) -> Option<&Exec> {
         self.exec.as_ref()
     }
@@ -57,24 +62,28 @@ impl ExecSlot {
         match outcome {
             Some(answer) => {
                 self.exec = None;
+                if matches!(answer, Answer::Failed(_)) {
+                    kill_strays(orders, self.init);
+                }
                 Some((client, answer))
             }
-            None if is_late => Some((client, Answer::TookTooLong { output_tail: self.kill(run, orders) })),
+            None if is_late => Some((client, Answer::TookTooLong { output_tail: self.kill(orders) })),
             None => None,
         }
     }
 
     /// Kills the command; gives its last words.
-    pub fn kill(&mut self, run: &RunFolder, orders: &Orders) -> String {
-        let Some(mut exec) = self.exec.take() else { return String::new() };
-        self.stuck = exec.kill(run, orders);
-        exec.last_output()
+    pub fn kill(&mut self, orders: &Orders) -> String {
+        let Some(exec) = self.exec.take() else { return String::new() };
+        let (words, stuck) = exec.kill(orders, self.init);
+        self.stuck = stuck;
+        words
     }
 
     /// Kills the command that this client asked for.
-    pub fn kill_of(&mut self, client: u64, run: &RunFolder, orders: &Orders) {
+    pub fn kill_of(&mut self, client: u64, orders: &Orders) {
         if self.exec.as_ref().is_some_and(|exec| exec.client == client) {
-            self.kill(run, orders);
+            self.kill(orders);
         }
     }
 

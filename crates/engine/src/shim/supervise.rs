@@ -88,7 +88,7 @@ impl Supervisor {
             is_settled: false,
             stop: None,
             outputs,
-            exec: ExecSlot::default(),
+            exec: ExecSlot::new(init),
             oom,
         }
     }
@@ -197,7 +197,7 @@ impl Supervisor {
             };
             if !keeps {
                 let gone = self.clients.swap_remove(index);
-                self.exec.kill_of(gone.id, &self.run, &self.orders);
+                self.exec.kill_of(gone.id, &self.orders);
             }
         }
     }
@@ -304,7 +304,7 @@ impl Supervisor {
     }
 
     fn end(mut self, code: i32) {
-        self.exec.kill(&self.run, &self.orders);
+        self.exec.kill(&self.orders);
         self.outputs.finish();
         let exit = self.exit(code);
         if super::is_held(&self.run, &self.lock)

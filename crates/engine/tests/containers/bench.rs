@@ -311,6 +311,11 @@ impl Drop for Bench {
     }
 }
 
+/// How often a long test does what it does: `SOAK_ROUNDS`, or its own number.
+pub fn rounds(own: u32) -> u32 {
+    std::env::var("SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(own)
+}
+
 /// A word for whoever runs the tests.
 #[expect(clippy::print_stdout, reason = "measured values and tests that did not run are told by printing")]
 pub fn say(text: &str) {

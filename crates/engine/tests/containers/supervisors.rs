@@ -9,7 +9,7 @@ use model::FailureCode;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::bench::{Bench, DEADLINE, say};
+use crate::bench::{Bench, DEADLINE, rounds, say};
 
 fn kill_supervisor(bench: &Bench, spec: &ContainerSpec) {
     kill(bench.supervisor(&spec.id).expect("there is a supervisor"), Signal::SIGKILL).unwrap();
@@ -177,11 +177,11 @@ async fn kill_in_the_middle(bench: &Bench, victim: Victim, call: usize, after: D
     bench.assert_gone(id).await;
 }
 
-async fn kill_in_the_middle_often(victim: Victim, rounds: u64) {
+async fn kill_in_the_middle_often(victim: Victim, rounds: u32) {
     let Some(bench) = Bench::open() else { return };
     for round in 0..rounds {
         // Every call is cut at moments that spread over its length and a little beyond.
-        let after = Duration::from_micros((round / 5) * 90_000 / (rounds / 5).max(1));
+        let after = Duration::from_micros(90_000) * (round / 5) / (rounds / 5).max(1);
         kill_in_the_middle(&bench, victim, round as usize % 5, after).await;
     }
     assert_eq!(bench.engine.list().await.unwrap(), []);
@@ -202,8 +202,38 @@ async fn the_runtime_can_be_killed_at_any_moment() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: for make soak"]
 async fn soak_a_supervisor_can_be_killed_at_any_moment() {
-    kill_in_the_middle_often(Victim::Supervisor, 1000).await;
-    kill_in_the_middle_often(Victim::Runtime, 500).await;
+    kill_in_the_middle_often(Victim::Supervisor, rounds(1000)).await;
+    kill_in_the_middle_often(Victim::Runtime, rounds(500)).await;
+}
+
+/// Whatever the runtime had begun when it was killed is ended, also when nobody was told of it yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_ends_when_the_runtime_that_starts_it_is_killed() {
+    let Some(bench) = Bench::open() else { return };
+    let spec = bench.spec(&["serve", "0.0.0.0:8080"]);
+    let address = bench.start_until(&spec, "listening").await;
+    let own = bench.processes(&spec.id);
+    let args = ["/probe", "hang", "1"].map(str::to_owned);
+    for round in 0..15 {
+        let running = bench.engine.exec(&spec.id, &args, Duration::from_secs(1));
+        let killing = async {
+            loop {
+                if let Some(runtime) = bench.runtime_of(&spec.id) {
+                    tokio::time::sleep(Duration::from_millis(round * 3)).await;
+                    let _ = kill(runtime, Signal::SIGKILL);
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = running => outcome,
+            never = killing => never,
+        };
+        assert!(outcome.is_err(), "{outcome:?}");
+        bench.until("it is ended", || bench.processes(&spec.id) == own).await;
+    }
+    assert_eq!(bench.engine.status(&spec.id).await.unwrap(), Status::Running { address });
+    bench.finish().await;
 }
 
 /// As early as it can be seen.

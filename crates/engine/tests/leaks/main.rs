@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use engine::Engine;
 
-use bench::{Bench, DEADLINE, say};
+use bench::{Bench, DEADLINE, rounds, say};
 
 /// Everything that could grow, by name.
 fn count(bench: &Bench) -> BTreeMap<&'static str, usize> {
@@ -98,5 +98,5 @@ async fn twenty_lives_leave_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: for make soak"]
 async fn soak_two_hundred_lives_leave_nothing() {
-    live_often(200).await;
+    live_often(rounds(200)).await;
 }
