@@ -26,6 +26,7 @@ const KEPT_HTTP1: u32 = 6;
 const KEPT_HTTP2: u32 = 2;
 /// After this a request has failed.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+const NOT_CONNECTED: &str = "not connected";
 /// Failures that are kept in words.
 const WORDS_MAX: usize = 8;
 
@@ -43,6 +44,8 @@ pub struct Report {
     pub sent: u64,
     pub ok: u64,
     pub failed: u64,
+    /// Of those that failed: connections that were not taken.
+    pub refused: u64,
     /// Kept connections that were found closed when a request was sent on them; it was sent again then, as every
     /// HTTP client does.
     pub sent_again: u64,
@@ -175,6 +178,7 @@ impl Shared {
             Ok(()) => report.ok += 1,
             Err(words) => {
                 report.failed += 1;
+                report.refused += u64::from(words.starts_with(NOT_CONNECTED));
                 if report.words.len() < WORDS_MAX {
                     let at = self.began.elapsed().as_secs_f64();
                     report.words.push(format!("after {at:.3} s, {kind}, {path}: {words}"));
@@ -221,7 +225,7 @@ async fn ask_on_a_new_connection(shared: &Shared, number: u64) {
     let (since, host, path) = (Instant::now(), shared.host(number), format!("/new-{number}"));
     let exchange = async {
         let stream =
-            TcpStream::connect(shared.http).await.map_err(|error| format!("not connected: {error}"))?;
+            TcpStream::connect(shared.http).await.map_err(|error| format!("{NOT_CONNECTED}: {error}"))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("no HTTP: {error}"))?;
         let connection = tokio::spawn(connection);
@@ -244,7 +248,7 @@ enum Kept {
 
 impl Kept {
     async fn open(http: SocketAddr, is_http2: bool) -> Result<Self, String> {
-        let stream = TcpStream::connect(http).await.map_err(|error| format!("not connected: {error}"))?;
+        let stream = TcpStream::connect(http).await.map_err(|error| format!("{NOT_CONNECTED}: {error}"))?;
         let io = TokioIo::new(stream);
         if is_http2 {
             let made = http2::handshake(TokioExecutor::new(), io).await;

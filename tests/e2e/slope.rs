@@ -26,10 +26,13 @@ fn deploy_and_compare(count: usize) {
     let deploy = |times| (0..times).for_each(|_| drop(darsena.run_ok(&["deploy", "shop"])));
     deploy(WARM_UP);
     let before = settled(&darsena);
-    say(&format!("before {count} deployments: {before:?}"));
-    deploy(count);
-    let after = settled(&darsena);
-    say(&format!("after  {count} deployments: {after:?}"));
+    say(&format!("before: {before:?}"));
+    let mut after = settled(&darsena);
+    for quarter in 1..=4 {
+        deploy(count * quarter / 4 - count * (quarter - 1) / 4);
+        after = settled(&darsena);
+        say(&format!("after {} deployments: {after:?}", count * quarter / 4));
+    }
 
     // A connection or two come and go.
     for (what, before, after) in [
