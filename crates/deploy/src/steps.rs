@@ -282,6 +282,11 @@ fn parse(reference: &str) -> Result<Reference, Failure> {
 }
 
 pub(crate) fn store_failure(phase: Phase, error: &StoreError) -> Failure {
+    if matches!(error, StoreError::DiskFull) {
+        let words = "The disk of the data folder is full: how far the deployment is cannot be written down.";
+        let hint = "Remove applications or files that nobody needs, or enlarge the disk, and deploy again.";
+        return Failure::new(phase, FailureCode::DiskFull, words.to_owned(), Some(hint));
+    }
     explain::internal(phase, "Reading or writing the database", error)
 }
 

@@ -117,3 +117,18 @@ async fn a_key_works_although_its_use_cannot_be_noted() {
     let shown = server.get(&format!("/api-keys/{id}")).await.expect(200);
     assert!(shown["last_used_at"].is_null(), "the trigger held");
 }
+
+/// A backup, say. What reads goes on; what writes is told to come again, and does when the database is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_another_process_holds_is_said_to_be_busy() {
+    let server = Server::start().await;
+    let path = format!("/applications/{}/env-vars", text(&server.app("shop").await["id"]));
+    let held = rusqlite::Connection::open(server.data.path().join("darsena.db")).expect("the database");
+    held.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
+    let refused = server.post(&path, json!({"key": "K", "value": "v"})).await;
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(refused.refused(503), "database_busy");
+    assert_eq!(server.get(&path).await.expect(200)["total"], json!(0), "and nothing was done");
+    held.execute_batch("ROLLBACK").expect("an end");
+    server.post(&path, json!({"key": "K", "value": "v"})).await.expect(201);
+}
