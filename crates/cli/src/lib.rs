@@ -39,7 +39,7 @@ pub enum Command {
     Setup(setup::Args),
     /// Run an image as an application, wait until it answers, and print its URL.
     Deploy(deploy::Args),
-    /// List, show, suspend, activate and delete applications.
+    /// List, show, change, suspend, activate and delete applications.
     #[command(subcommand)]
     Apps(apps::Command),
     /// List, show, cancel and roll back deployments.

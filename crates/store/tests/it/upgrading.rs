@@ -283,3 +283,62 @@ async fn an_upgrade_that_is_killed_happened_or_did_not() {
         assert!(!copy.path().join("darsena.db.before-4-new").exists());
     }
 }
+
+const FULL_DISK: &str = "DARSENA_TEST_FULL_DISK";
+
+/// The disk is a tmpfs in a mount namespace of a child's own, so nothing of it stays, however the test ends.
+#[test]
+fn an_upgrade_on_a_full_disk_is_not_made() {
+    let disk = tempfile::tempdir().unwrap();
+    let child = std::process::Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "upgrading::upgrade_on_a_full_disk_in_a_child"])
+        .env(FULL_DISK, disk.path())
+        .output()
+        .unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+    if said.contains("unshare failed") {
+        return not_run();
+    }
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[expect(clippy::print_stdout, reason = "whoever runs the tests is told")]
+fn not_run() {
+    println!("not run: needs root");
+}
+
+/// Does something only as the child of the test above.
+#[tokio::test]
+async fn upgrade_on_a_full_disk_in_a_child() {
+    let Some(disk) = std::env::var_os(FULL_DISK) else { return };
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
+        .arg(&disk)
+        .status();
+    assert!(mount.unwrap().success());
+    let (disk, old) = (Path::new(&disk), Old::new().await);
+    for name in ["darsena.db", "key"] {
+        fs::copy(old.folder.path().join(name), disk.join(name)).unwrap();
+    }
+    let filler = disk.join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    // Some room is left, too little for a copy of the database.
+    while std::io::Write::write(&mut file, &[0; 4096]).is_ok_and(|count| count > 0) {}
+    let length = file.metadata().unwrap().len();
+    file.set_len(length - 96 * 1024).unwrap();
+    drop(file);
+
+    let error = Store::open(disk).err().unwrap();
+    assert!(matches!(error, StoreError::DiskFull), "{error}");
+    let raw = Connection::open(disk.join("darsena.db")).unwrap();
+    assert_eq!(raw.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)), Ok(1));
+    drop(raw);
+    assert!(!disk.join("darsena.db.before-4-new").exists(), "half a copy would be in the way");
+
+    fs::remove_file(filler).unwrap();
+    let store = Store::open(disk).unwrap();
+    assert_eq!(store.company(old.company).app(old.shop.id).await.unwrap(), old.shop);
+}
