@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// So much is nobody's concern, and so much more a second.
-const FREE: u64 = 1 << 20;
+const FREE: u64 = 64 << 10;
 const FREE_A_SECOND: u64 = 1 << 10;
 
 /// Bytes that are not about requests, for each one that is.

@@ -6,7 +6,7 @@ mod support;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ingress::{Limits, RouteTable, Timeouts};
 use support::frames::*;
@@ -129,7 +129,7 @@ async fn flood(
     for number in 0..batches {
         match tokio::time::timeout(Duration::from_secs(3), write.write_all(&batch(number))).await {
             Ok(Ok(())) if !reading.is_finished() => {}
-            Ok(_) if reads => return (End::Closed, soon(reading).await.unwrap()),
+            Ok(_) if reads => return (End::Closed, soon(reading).await.unwrap_or_default()),
             Ok(Ok(())) => {}
             Ok(Err(_)) => return (End::Closed, None),
             Err(_) => return (End::HeldUp, None),
@@ -138,7 +138,7 @@ async fn flood(
     // The end may still be on its way.
     match reads {
         true => match tokio::time::timeout(Duration::from_secs(3), reading).await {
-            Ok(goaway) => (End::Closed, goaway.unwrap()),
+            Ok(goaway) => (End::Closed, goaway.unwrap_or_default()),
             Err(_) => (End::Taken, None),
         },
         false => (End::Taken, None),
@@ -340,4 +340,55 @@ async fn answers_that_are_not_taken_are_given_up_and_others_of_the_connection_go
             body.extend(client.next_of(DATA).await.unwrap().payload);
         }
     }
+}
+
+/// The half and the ninety-ninth hundredth of the times that somebody else's requests take.
+async fn times_of_others(http: SocketAddr) -> (Duration, Duration) {
+    let mut times = Vec::new();
+    for _ in 0..500 {
+        let began = Instant::now();
+        let answer = exchange(http, "GET / HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n").await;
+        assert!(answer.ends_with("b "), "{answer:?}");
+        times.push(began.elapsed());
+    }
+    times.sort();
+    (times[250], times[495])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures, which is worth something on a quiet machine only"]
+async fn others_beside_attackers_who_always_come_back() {
+    let siege = Siege::of(silent().await).await;
+    siege.is_over.store(true, Ordering::SeqCst);
+    let attacks: [(&str, Fault); 4] = [
+        ("nobody", |_| Vec::new()),
+        ("requests reset at once", |id| [get(id), reset(id)].concat()),
+        ("pings", |_| frame(PING, 0, 0, &[7; 8]).repeat(20)),
+        ("settings", |_| frame(SETTINGS, 0, 0, &setting(4, 65_535)).repeat(20)),
+    ];
+    for (what, attack) in attacks {
+        let http = siege.http;
+        let is_over = Arc::new(AtomicBool::new(false));
+        // On a thread of its own, so that the measured client does not wait for it.
+        let attacker = std::thread::spawn({
+            let is_over = is_over.clone();
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    while !is_over.load(Ordering::SeqCst) {
+                        let client = RawClient::connect(http, &[]).await;
+                        let batch = |batch| streams(batch, 50).flat_map(attack).collect();
+                        flood(client, true, 2000, batch).await;
+                    }
+                });
+            }
+        });
+        let (half, most) = times_of_others(http).await;
+        is_over.store(true, Ordering::SeqCst);
+        attacker.join().unwrap();
+        let line = format!("beside {what}: half within {half:?}, 99 of 100 within {most:?}\n");
+        std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+        assert!(most < Duration::from_secs(2), "{what}: {most:?}");
+    }
+    assert!(status_kib(siege.pid, "VmHWM") < siege.before + MEMORY_KIB);
 }
