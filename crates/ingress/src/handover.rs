@@ -150,6 +150,13 @@ pub(crate) fn inherited(http: SocketAddr) -> Option<OwnedFd> {
     is_it.then(|| listener.into())
 }
 
+/// Gives up the standard input once what came over it was taken: open in its first place, it would keep the address
+/// taken, and the one that we took over from waiting, for as long as this process lives.
+pub(crate) fn let_go_of_input() -> io::Result<()> {
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(())
+}
+
 impl Predecessor {
     /// Tells it that we serve. An error: it does not leave, so we have to.
     pub(crate) async fn took_over(&self) -> Result<(), IngressError> {

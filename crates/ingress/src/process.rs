@@ -63,6 +63,7 @@ pub fn run(config: ProcessConfig) -> Result<(), IngressError> {
             Some(running) => Ingress::take_over(config, running).await?,
             None => Ingress::start(config, Timeouts::default(), Limits::default()).await?,
         };
+        handover::let_go_of_input().map_err(IngressError::io("put in place of its input", "/dev/null"))?;
         tracing::info!(http = %ingress.hello().http, "the ingress listens");
         tokio::select! {
             told = ingress.wait_for_the_end() => told?,

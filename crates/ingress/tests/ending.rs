@@ -1,0 +1,65 @@
+//! The end of an ingress process, and what it leaves free.
+
+mod support;
+
+use std::net::SocketAddr;
+
+use ingress::RouteTable;
+use rustix::process::{Signal, kill_process, test_kill_process};
+use support::place::{Place, pid, until_gone};
+use support::*;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+fn table(address: SocketAddr) -> RouteTable {
+    RouteTable {
+        version: 7,
+        routes: [("a".to_owned(), serving("a-1", address))].into(),
+        ..RouteTable::default()
+    }
+}
+
+async fn get(http: SocketAddr) -> String {
+    exchange(http, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await
+}
+
+/// An application that says `ok` only once it may.
+async fn holding(may: watch::Receiver<bool>) -> SocketAddr {
+    let act = move |mut stream: TcpStream| {
+        let mut may = may.clone();
+        async move {
+            read_head(&mut stream).await;
+            may.wait_for(|may| *may).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+        }
+    };
+    raw_backend(act).await.0
+}
+
+#[tokio::test]
+async fn one_that_was_lent_its_socket_frees_the_address_before_it_is_gone() {
+    let place = Place::new();
+    let client = place.client().await;
+    let (go, may) = watch::channel(false);
+    client.publish(&table(holding(may).await)).await.unwrap();
+    let first = client.hello().await.unwrap();
+    kill_process(pid(first.pid), Signal::KILL).unwrap();
+    until_gone(pid(first.pid)).await;
+    assert!(client.ensure().await.unwrap(), "it was gone");
+    let lent = client.hello().await.unwrap();
+    assert_eq!(lent.http, first.http);
+    let request = tokio::spawn(get(lent.http));
+    until("the request is in flight", async || {
+        client.drain("a-1", std::time::Duration::ZERO).await.unwrap().left == 1
+    })
+    .await;
+
+    client.shutdown().await.unwrap();
+    // A child of another test may have a copy until it runs its program.
+    until("the address is free", async || TcpListener::bind(lent.http).await.is_ok()).await;
+    test_kill_process(pid(lent.pid)).expect("it finishes its request meanwhile");
+    go.send(true).unwrap();
+    assert!(soon(request).await.unwrap().ends_with("ok"));
+    until_gone(pid(lent.pid)).await;
+}
