@@ -67,6 +67,11 @@ impl Exec {
         Ok(Self { client, ends_at, stage: Stage::Starting(helper), words })
     }
 
+    /// Whether the runtime has yet to say which process the command is.
+    pub fn is_starting(&self) -> bool {
+        matches!(self.stage, Stage::Starting(_))
+    }
+
     /// The child of ours that is at work.
     pub fn child(&self) -> Pid {
         match &self.stage {

@@ -87,9 +87,12 @@ impl ExecSlot {
         }
     }
 
-    /// Whether this child is collected here.
+    /// Whether this child is collected here. While the runtime starts a command, any child but the container's first
+    /// process may be that command: the runtime's threads end one by one, and what the last of them leaves falls to
+    /// us a moment before the runtime itself counts as ended and names it.
     pub fn knows(&self, child: Pid) -> bool {
-        self.exec.as_ref().is_some_and(|exec| exec.child() == child)
+        let may_be_it = |exec: &Exec| exec.child() == child || (exec.is_starting() && child != self.init);
+        self.exec.as_ref().is_some_and(may_be_it)
     }
 
     /// This child was collected.
