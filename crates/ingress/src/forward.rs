@@ -49,7 +49,7 @@ impl Forwarder {
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failed> {
         let repeatable = is_repeatable(&request);
-        let mut request = request;
+        let (mut request, mut was_sent) = (request, false);
         if let Some(kept) = self.pool.take(&backend.id, !repeatable) {
             let copy = repeatable.then(|| copy_of(&request));
             let failed = match self.attempt(backend, kept, request).await {
@@ -57,13 +57,16 @@ impl Forwarder {
                 Err(failed) => failed,
             };
             let Failed { reason, unsent } = failed;
+            was_sent = unsent.is_none();
             let again = unsent.or(copy.filter(|_| reason == Reason::Closed));
             request = again.ok_or(Failed { reason, unsent: None })?;
         }
-        match self.dialler.http1(backend, &self.pool).await {
+        let answer = match self.dialler.http1(backend, &self.pool).await {
             Ok(fresh) => self.attempt(backend, fresh, request).await,
             Err(reason) => Err(Failed { reason, unsent: Some(request) }),
-        }
+        };
+        // A request that may have brought this instance down must not go on to bring down the others.
+        answer.map_err(|failed| Failed { unsent: failed.unsent.filter(|_| !was_sent), ..failed })
     }
 
     /// Sends a request to a backend that speaks HTTP/2. One that a shared connection did not take any more goes out
