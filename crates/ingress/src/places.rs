@@ -181,10 +181,12 @@ impl Drop for Place {
     }
 }
 
-/// Whom an address stands for: an IPv6 network of 64 bits is one customer of a provider, who can use all of it.
+/// Whom an address stands for: an IPv6 network of 64 bits is one customer of a provider, who can use all of it. The
+/// loopback address is nobody's network.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) if ip.is_loopback() => ip.into(),
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
@@ -272,6 +274,16 @@ mod tests {
             assert!(all.len() < 1000);
         };
         assert_eq!((refused, all.len()), (Reason::TooMany, 2 + GOING));
+    }
+
+    #[test]
+    fn a_proxy_on_this_host_has_half_of_all_whichever_way_it_comes() {
+        for address in ["::1", "127.0.0.1", "::ffff:127.0.0.1", "fd00::1", "fe80::1"] {
+            let places = places(20, 1);
+            let all: Vec<_> = (0..10).map(|_| enter(&places, address).unwrap_or_else(|_| panic!())).collect();
+            let busy: Vec<_> = all.iter().map(|place| place.busy().is_ok()).collect();
+            assert_eq!(busy, [true; 10], "{address}");
+        }
     }
 
     #[test]
