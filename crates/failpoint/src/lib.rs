@@ -13,7 +13,7 @@
 //! | `S2` | a token for the registry has come, and is not kept yet | serve | `image`, `Tokens::obtain` |
 //! | `S3` | manifest and configuration are verified, the release is not written | serve | `deploy`, `resolve` |
 //! | `S4` | half a layer's bytes have come | serve | `image`, `Sink::take` |
-//! | `S5` | the unpacked layer is renamed into its place, its folder is not synced | serve | `image`, `rename` |
+//! | `S5` | the unpacked layer is renamed into its place, its folder is not synced | serve | `image`, `put_in_place` |
 //! | `S6` | half a file of a layer is written | unpack | `image`, `Extractor::write_file` |
 //! | `S7` | the layer is marked as its company's own | serve | `image`, `bring` |
 //! | `S8` | the overlay is mounted, no bundle is written | shim | `engine`, `prepare` |

@@ -101,6 +101,9 @@ pub enum Cause {
     /// Nobody knows which layers the image needs, so none is removed.
     #[error("{digest}, which is to be kept, cannot be read ({reason}), so nothing was removed")]
     KeptDamaged { digest: Digest, reason: String },
+    /// Every process that works on the store holds this lock for a moment only.
+    #[error("another process has kept {} locked for {} seconds", .path.display(), .patience.as_secs())]
+    Locked { path: PathBuf, patience: Duration },
     #[error("layer {0} is not on this machine")]
     LayerNotHere(DiffId),
     /// The unpack process could not do its work for a reason that is not the image's.
@@ -227,7 +230,7 @@ impl Cause {
             Cause::LayerMissing { .. } | Cause::LayerNotHere(_) => FailureCode::LayerMissing,
             Cause::DiskFull { .. } => FailureCode::DiskFull,
             Cause::Withheld(code) => *code,
-            Cause::Unpack(_) | Cause::KeptDamaged { .. } | Cause::Storage { .. } => {
+            Cause::Unpack(_) | Cause::KeptDamaged { .. } | Cause::Locked { .. } | Cause::Storage { .. } => {
                 FailureCode::InternalError
             }
         }
@@ -320,6 +323,11 @@ impl Cause {
             }
             Cause::KeptDamaged { .. } => {
                 "Deploy its application again, which fetches it anew, and look at the server's disk.".to_owned()
+            }
+            Cause::Locked { .. } => {
+                "Perhaps a darsena images load was stopped with Ctrl-Z: let it go on (fg) or end it, then try again. \
+                 lslocks on the server shows which process holds the lock."
+                    .to_owned()
             }
             Cause::Unpack(_) => "Run darsena doctor on the server.".to_owned(),
             Cause::Storage { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {

@@ -42,14 +42,13 @@ impl Folders {
                 .create(&folder)
                 .map_err(|error| Cause::storage("make", folder, error))?;
         }
-        let own = OwnFolder::make(&tmp).map_err(|error| Cause::storage("empty", tmp, error))?;
+        let own = OwnFolder::make(&tmp)?;
         Ok(Self { root: Arc::new(root.to_owned()), own: Arc::new(own), next_scratch: Arc::default() })
     }
 
     /// Removes what processes that are gone left.
     pub fn remove_left(&self) -> Result<(), Cause> {
-        let tmp = self.root.join("tmp");
-        OwnFolder::remove_left(&tmp).map_err(|error| Cause::storage("empty", tmp, error))
+        OwnFolder::remove_left(&self.root.join("tmp"))
     }
 
     pub fn root(&self) -> &Path {

@@ -9,10 +9,16 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::remove_tree;
+use crate::Cause;
+
+/// How long to wait for a lock that others hold for a moment only. A longer wait means that its holder hangs, or was
+/// stopped.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process' own folder for work under way. Dropped, it is removed with all that is in it.
 #[derive(Debug)]
@@ -32,6 +38,19 @@ impl Lock {
     fn take(file: File, how: FlockOperation) -> io::Result<Self> {
         flock(&file, how)?;
         Ok(Self(file))
+    }
+
+    /// The whole lock on a file, for a moment, as soon as nobody has a part of it.
+    fn take_soon(path: PathBuf, patience: Duration) -> Result<Self, Cause> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let lock = open(&path).and_then(Self::take_if_free);
+            match lock.map_err(|error| Cause::storage("lock", &path, error))? {
+                Some(lock) => return Ok(lock),
+                None if Instant::now() > deadline => return Err(Cause::Locked { path, patience }),
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
     }
 
     /// The whole lock if nobody has a part of it.
@@ -54,10 +73,18 @@ impl Drop for Lock {
 
 impl OwnFolder {
     /// Removes what processes that are gone left in `tmp`, and makes a folder of our own there.
-    pub fn make(tmp: &Path) -> io::Result<Self> {
-        // Between making a folder and locking it, it looks like one of a process that is gone.
-        let _one_at_a_time = one_at_a_time(tmp)?;
-        remove_all_left(tmp)?;
+    pub fn make(tmp: &Path) -> Result<Self, Cause> {
+        let (own, left) = {
+            // Between making a folder and locking it, it looks like one of a process that is gone.
+            let _one_at_a_time = one_at_a_time(tmp)?;
+            let left = claim_left(tmp).map_err(|error| Cause::storage("empty", tmp, error))?;
+            (Self::make_next(tmp).map_err(|error| Cause::storage("make a folder in", tmp, error))?, left)
+        };
+        remove_claimed(left);
+        Ok(own)
+    }
+
+    fn make_next(tmp: &Path) -> io::Result<Self> {
         for number in 0_u32.. {
             let path = tmp.join(format!("{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
@@ -73,9 +100,13 @@ impl OwnFolder {
     }
 
     /// Removes what processes that are gone left in `tmp`.
-    pub fn remove_left(tmp: &Path) -> io::Result<()> {
-        let _one_at_a_time = one_at_a_time(tmp)?;
-        remove_all_left(tmp)
+    pub fn remove_left(tmp: &Path) -> Result<(), Cause> {
+        let left = {
+            let _one_at_a_time = one_at_a_time(tmp)?;
+            claim_left(tmp).map_err(|error| Cause::storage("empty", tmp, error))?
+        };
+        remove_claimed(left);
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {
@@ -97,8 +128,8 @@ pub(crate) fn bringing(root: &Path) -> io::Result<Lock> {
 }
 
 /// Held from the look whether a layer is in place to the rename that puts it there.
-pub(crate) fn placing(root: &Path) -> io::Result<Lock> {
-    Lock::take(open(&root.join("place.lock"))?, FlockOperation::LockExclusive)
+pub(crate) fn placing(root: &Path) -> Result<Lock, Cause> {
+    Lock::take_soon(root.join("place.lock"), PATIENCE)
 }
 
 /// Held by the sweep; `None` while somebody brings an image.
@@ -106,9 +137,9 @@ pub(crate) fn sweeping(root: &Path) -> io::Result<Option<Lock>> {
     Lock::take_if_free(open(&root.join("sweep.lock"))?)
 }
 
-/// Held while folders of processes are made and removed.
-fn one_at_a_time(tmp: &Path) -> io::Result<Lock> {
-    Lock::take(open(&tmp.with_extension("lock"))?, FlockOperation::LockExclusive)
+/// Held while a process makes its folder, or claims those of processes that are gone.
+fn one_at_a_time(tmp: &Path) -> Result<Lock, Cause> {
+    Lock::take_soon(tmp.with_extension("lock"), PATIENCE)
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -116,30 +147,50 @@ fn open(path: &Path) -> io::Result<File> {
     File::options().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
-fn remove_all_left(tmp: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(tmp)? {
-        let path = entry?.path();
-        match remove_if_left(&path) {
-            Ok(()) => {}
-            // Its process ended just now and took it along.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // It takes room and nothing else, which is no reason not to serve what is in place.
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "what an interrupted run left cannot be removed");
-            }
-        }
-    }
-    Ok(())
+/// What processes that are gone left. Nobody else removes it as long as its lock is held.
+struct Left {
+    path: PathBuf,
+    /// `None` for what is no folder.
+    lock: Option<Lock>,
 }
 
-/// Removes what lies there, unless a living process holds its lock.
-fn remove_if_left(path: &Path) -> io::Result<()> {
-    if !fs::symlink_metadata(path)?.is_dir() {
-        return fs::remove_file(path);
+/// Claims what no living process holds. Removing it may take long, which nobody shall wait for.
+fn claim_left(tmp: &Path) -> io::Result<Vec<Left>> {
+    let mut left = Vec::new();
+    for entry in fs::read_dir(tmp)? {
+        let path = entry?.path();
+        match claim_if_left(&path) {
+            Ok(claimed) => left.extend(claimed),
+            Err(error) => stays(&path, error),
+        }
     }
-    match Lock::take_if_free(File::open(path)?)? {
-        Some(_nobodys) => remove_tree(path),
-        None => Ok(()),
+    Ok(left)
+}
+
+/// Claims what lies there, unless a living process holds its lock.
+fn claim_if_left(path: &Path) -> io::Result<Option<Left>> {
+    let path = path.to_owned();
+    if !fs::symlink_metadata(&path)?.is_dir() {
+        return Ok(Some(Left { path, lock: None }));
+    }
+    let lock = Lock::take_if_free(File::open(&path)?)?;
+    Ok(lock.map(|lock| Left { path, lock: Some(lock) }))
+}
+
+fn remove_claimed(left: Vec<Left>) {
+    for Left { path, lock } in left {
+        let removed = if lock.is_some() { remove_tree(&path) } else { fs::remove_file(&path) };
+        if let Err(error) = removed {
+            stays(&path, error);
+        }
+    }
+}
+
+/// It takes room and nothing else, which is no reason not to serve what is in place.
+fn stays(path: &Path, error: io::Error) {
+    // Unless its process ended just now and took it along.
+    if error.kind() != io::ErrorKind::NotFound {
+        tracing::warn!(path = %path.display(), %error, "what an interrupted run left cannot be removed");
     }
 }
 
@@ -181,6 +232,35 @@ mod tests {
         assert!(opened.unwrap().path().exists() && stays);
         OwnFolder::make(&tmp).unwrap();
         assert!(!tmp.join("999-0").exists());
+    }
+
+    #[test]
+    fn nobody_waits_while_what_is_left_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let tmp = root.path().join("tmp");
+        let left = tmp.join("999-0");
+        fs::create_dir_all(&left).unwrap();
+        let claimed = claim_left(&tmp).unwrap();
+
+        let other = OwnFolder::make(&tmp).unwrap();
+        OwnFolder::remove_left(&tmp).unwrap();
+        assert!(left.exists(), "somebody else removes it");
+        remove_claimed(claimed);
+        assert!(!left.exists() && other.path().exists());
+    }
+
+    /// As of a process that was stopped with Ctrl-Z.
+    #[test]
+    fn a_lock_that_is_not_given_back_is_an_error_that_names_it() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("place.lock");
+        let held = placing(root.path()).unwrap();
+        let waited = Lock::take_soon(path.clone(), Duration::from_millis(20)).unwrap_err();
+        let error = crate::ImageError::new("app", model::Phase::Pull, waited);
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(error.hint().unwrap().contains("lslocks"), "{:?}", error.hint());
+        drop(held);
+        Lock::take_soon(path, Duration::ZERO).unwrap();
     }
 
     #[test]

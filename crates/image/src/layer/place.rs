@@ -27,9 +27,16 @@ pub(super) fn put_in_place(
     if folders.layer_record(diff_id).is_some() {
         return Ok(());
     }
-    finish(scratch, diff_id, unpacked)
-        .and_then(|()| rename(folders, scratch.path(), &place, diff_id))
-        .map_err(|error| Cause::storage("write", place, error))
+    let failed = |error| Cause::storage("write", &place, error);
+    finish(scratch, diff_id, unpacked).map_err(failed)?;
+    {
+        // Only the look and the rename are under the lock of all processes; nobody waits for another one's disk.
+        let _lock = placing(folders.root())?;
+        rename(folders, scratch.path(), &place, diff_id).map_err(failed)?;
+    }
+    failpoint::reach("S5");
+    // Whoever was faster may not have come to it yet.
+    sync_folder(&folders.layers()).map_err(failed)
 }
 
 /// Makes the layer whole where it was unpacked.
@@ -52,9 +59,7 @@ fn finish(scratch: &Scratch, diff_id: &DiffId, unpacked: Unpacked) -> io::Result
     scratch.sync()
 }
 
-/// Only the look and the rename are under the lock of all processes; nobody waits for another one's unpacking.
 fn rename(folders: &Folders, from: &Path, place: &Path, diff_id: &DiffId) -> io::Result<()> {
-    let _lock = placing(folders.root())?;
     if LayerRecord::is_in(place, diff_id)? {
         // Another process was faster; its files are the same and may be in use.
         return Ok(());
@@ -62,9 +67,7 @@ fn rename(folders: &Folders, from: &Path, place: &Path, diff_id: &DiffId) -> io:
     if fs::symlink_metadata(place).is_ok() {
         fs::rename(place, folders.scratch_path())?;
     }
-    fs::rename(from, place)?;
-    failpoint::reach("S5");
-    sync_folder(&folders.layers())
+    fs::rename(from, place)
 }
 
 /// `trusted.overlay.opaque` on a directory (kernel, overlayfs.rst). One that a later entry replaced by something
