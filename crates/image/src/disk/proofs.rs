@@ -6,12 +6,13 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::CompanyId;
 use model::image::{DiffId, Digest};
 
 use super::Folders;
+use super::folders::sync_folder;
 use crate::Cause;
 
 /// For whom something is brought.
@@ -35,20 +36,33 @@ impl Folders {
         own || folder.join(EVERYBODY).exists()
     }
 
-    /// Notes that the owner had every byte, verified.
+    /// Notes that the owner had every byte, verified, so that it lasts: after a power cut a layer in place is of no
+    /// use to a company that cannot prove that it had it.
     pub fn prove(&self, hex: &str, owner: Owner) -> Result<(), Cause> {
         let folder = self.proofs().join(hex);
         let name = match owner {
             Owner::Company(company) => company.to_string(),
             Owner::Everybody => EVERYBODY.to_owned(),
         };
-        let mark = || fs::create_dir_all(&folder).and_then(|()| File::create(folder.join(&name)));
+        // Noted before and made last then; each deployment comes by here.
+        if folder.join(&name).exists() {
+            return Ok(());
+        }
+        let mark = || self.mark(&folder, &name);
         let marked = mark().or_else(|error| match error.kind() {
             // The sweep took the empty folder in between.
             io::ErrorKind::NotFound => mark(),
             _ => Err(error),
         });
-        marked.map(drop).map_err(|error| Cause::storage("write", folder, error))
+        marked.map_err(|error| Cause::storage("write", folder, error))
+    }
+
+    /// A file lasts once its folder does, and that one's folder.
+    fn mark(&self, folder: &Path, name: &str) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        File::create(folder.join(name))?.sync_all()?;
+        sync_folder(folder)?;
+        sync_folder(&self.proofs())
     }
 
     /// Forgets who had what is no longer on disk.
