@@ -1,7 +1,7 @@
 //! Removing what no image needs any more.
 //!
 //! Whenever a sweep is cut off, what is in place is whole: a layer goes away by one rename first, into the folder
-//! of this process, where the next sweep or the next start finds what was not removed yet. Its record goes before its
+//! of this process, where the next sweep, or the next start, finds what was not removed yet. Its record goes before its
 //! files, so that even a file system that loses the rename in a power cut brings back no layer with files missing.
 
 use std::collections::HashSet;
@@ -44,6 +44,7 @@ impl Sweep<'_> {
         self.folders.remove_left()?;
         let lock = sweeping(root).map_err(|error| Cause::storage("lock", root, error))?;
         let Some(_sweeping) = lock else { return Ok(Swept::default()) };
+        let removed_before = self.folders.remove_away();
         let loaded = self.folders.local_names()?.into_iter().map(|name| name.digest);
         let needed = needed(self.folders, keep.iter().cloned().chain(loaded).collect())?;
         let swept = Swept {
@@ -51,7 +52,7 @@ impl Sweep<'_> {
             documents: self.sweep_documents(&needed.documents)?,
         };
         self.folders.sweep_proofs()?;
-        Ok(swept)
+        removed_before.map(|()| swept)
     }
 
     /// One that cannot be removed is no reason to keep the others; the first failure is told at the end.
@@ -65,7 +66,7 @@ impl Sweep<'_> {
             }
             // A pull puts it in place just now.
             let Some(_place) = self.places.try_lock(diff_id.clone()) else { continue };
-            let (place, away) = (self.folders.layer(&diff_id), self.folders.scratch_path());
+            let (place, away) = (self.folders.layer(&diff_id), self.folders.away_path());
             match fs::rename(&place, &away).and_then(|()| remove_tree(&away)) {
                 Ok(()) => removed += 1,
                 Err(error) => {
@@ -127,4 +128,56 @@ fn digests_in(folder: &Path) -> Result<Vec<Digest>, Cause> {
         Ok(found)
     };
     list().map_err(|error| Cause::storage("list", folder, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+    use std::path::PathBuf;
+
+    use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+    use super::*;
+
+    /// A file system mounted in a folder, so that it cannot be removed; unmounted when dropped, wherever the folder
+    /// was moved meanwhile.
+    struct Busy(File);
+
+    impl Busy {
+        fn make(folder: &Path) -> Self {
+            mount("tmpfs", folder, "tmpfs", MountFlags::empty(), None).unwrap();
+            Self(File::open(folder).unwrap())
+        }
+    }
+
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            unmount(format!("/proc/self/fd/{}", self.0.as_raw_fd()), UnmountFlags::DETACH).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_a_sweep_could_not_remove_the_next_one_does() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let root = tempfile::tempdir().unwrap();
+        let folders = Folders::open(root.path()).unwrap();
+        let left =
+            || fs::read_dir(folders.tmp()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        let layer = folders.layer(&DiffId::new(Digest::from_sha256([9; 32])));
+        fs::create_dir_all(layer.join("fs/busy")).unwrap();
+        let busy = Busy::make(&layer.join("fs/busy"));
+        let sweep = Sweep { folders: &folders, places: &Locks::default() };
+
+        for _ in 0..2 {
+            sweep.run(&[]).unwrap_err();
+            assert!(!layer.exists());
+            assert_eq!(left().len(), 1, "it is told each time that this stays");
+        }
+        drop(busy);
+        sweep.run(&[]).unwrap();
+        assert_eq!(left(), Vec::<PathBuf>::new());
+    }
 }

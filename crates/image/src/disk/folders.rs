@@ -102,7 +102,11 @@ impl Folders {
 
     /// A path in this process' own folder that is given out once.
     pub fn scratch_path(&self) -> PathBuf {
-        self.tmp().join(self.next_scratch.fetch_add(1, Ordering::Relaxed).to_string())
+        self.tmp().join(self.next_number().to_string())
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_scratch.fetch_add(1, Ordering::Relaxed)
     }
 }
 

@@ -8,6 +8,7 @@
 //! ROOT/tmp/<pid>-<n>/       work under way of one process; emptied when it is gone
 //! ```
 
+mod away;
 mod blobs;
 mod folders;
 mod local;

@@ -65,7 +65,7 @@ fn rename(folders: &Folders, from: &Path, place: &Path, diff_id: &DiffId) -> io:
         return Ok(());
     }
     if fs::symlink_metadata(place).is_ok() {
-        fs::rename(place, folders.scratch_path())?;
+        fs::rename(place, folders.away_path())?;
     }
     fs::rename(from, place)
 }
@@ -141,5 +141,8 @@ mod tests {
         let (scratch, whole) = unpacked(&folders, "whole");
         put_in_place(&folders, &scratch, &diff_id, whole).unwrap();
         assert!(folders.layer_record(&diff_id).is_some());
+        folders.remove_away().unwrap();
+        drop(scratch);
+        assert_eq!(fs::read_dir(folders.tmp()).unwrap().count(), 0, "the next sweep removes what gave way");
     }
 }
