@@ -28,6 +28,7 @@ mod headers;
 mod host;
 mod limits;
 mod listener;
+mod log_file;
 mod meter;
 mod pace;
 mod places;

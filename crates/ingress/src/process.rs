@@ -21,6 +21,7 @@ use crate::error::IngressError;
 use crate::handover::{self, Belongings, Predecessor, Taken};
 use crate::limits::Limits;
 use crate::listener;
+use crate::log_file;
 use crate::proxy::Proxy;
 use crate::saved;
 use crate::table::RouteTable;
@@ -57,6 +58,7 @@ impl ProcessConfig {
 /// before there is a runtime. With a connection to a running ingress as standard input it takes over from that one.
 pub fn run(config: ProcessConfig) -> Result<(), IngressError> {
     detach();
+    log_file::shorten();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(IngressError::io("start", "its runtime"))?.block_on(async {
         let ingress = match handover::offered(&config.control) {
@@ -68,6 +70,7 @@ pub fn run(config: ProcessConfig) -> Result<(), IngressError> {
         tokio::select! {
             told = ingress.wait_for_the_end() => told?,
             () = ingress.leave_when_replaced() => {}
+            () = keep_log_short() => {}
         }
         ingress.stop().await;
         Ok(())
@@ -247,6 +250,15 @@ async fn sweep(proxy: Arc<Proxy>, stop: CancellationToken) {
             _ = ticks.tick() => proxy.forwarder.sweep(),
             () = stop.cancelled() => return,
         }
+    }
+}
+
+/// Never returns.
+async fn keep_log_short() {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        let _ = tokio::task::spawn_blocking(log_file::shorten).await;
     }
 }
 

@@ -32,6 +32,9 @@ use crate::tunnel;
 /// Carries the token of a candidate. No application ever sees it.
 pub(crate) const CANDIDATE_HEADER: &str = "darsena-candidate";
 
+/// Bytes of a path in the log.
+const MAX_LOGGED_PATH: usize = 200;
+
 type Answer = Response<Either<Full<Bytes>, AnswerBody>>;
 
 /// What all connections share.
@@ -162,13 +165,14 @@ impl Proxy {
     ) -> Result<Sent, Reason> {
         let mut tried = Vec::new();
         loop {
-            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let (method, path) = (request.method().clone(), shortened(request.uri().path()).to_owned());
             let Failed { reason, unsent } = match self.send_to(&assigned.backend, request).await {
                 Ok((response, lease)) => return Ok(Sent { response, assigned, lease }),
                 Err(failed) => failed,
             };
             let Backend { id, address, protocol } = &assigned.backend;
-            if let Some(silent) = self.complaints.admit() {
+            let is_clients_fault = matches!(reason, Reason::BadRequest | Reason::RequestTimeout);
+            if let Some(silent) = (!is_clients_fault).then(|| self.complaints.admit()).flatten() {
                 tracing::warn!(%reason, %method, path, backend = id, %address, silent, "no answer");
             }
             tried.push(id.clone());
@@ -242,11 +246,29 @@ fn outgoing_http2(mut parts: Parts, body: RequestBody, host: &Host) -> Result<Re
     Ok(Request::from_parts(parts, body.of_http2()))
 }
 
+/// As much of a path as a line of the log may bear: the rest is a client's to make up.
+fn shortened(path: &str) -> &str {
+    &path[..path.floor_char_boundary(MAX_LOGGED_PATH)]
+}
+
 fn candidate_token(headers: &HeaderMap) -> Result<Option<&str>, Reason> {
     let mut tokens = headers.get_all(CANDIDATE_HEADER).iter();
     match (tokens.next(), tokens.next()) {
         (None, _) => Ok(None),
         (Some(token), None) => token.to_str().map(Some).map_err(|_| Reason::UnknownCandidate),
         (Some(_), Some(_)) => Err(Reason::UnknownCandidate),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_bears_the_start_of_a_path() {
+        assert_eq!(shortened("/cart"), "/cart");
+        let long = format!("/{}", "é".repeat(10_000));
+        assert_eq!(shortened(&long).len(), MAX_LOGGED_PATH - 1, "a letter is not cut in two");
+        assert!(long.starts_with(shortened(&long)));
     }
 }
