@@ -3,12 +3,13 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use ingress::RouteTable;
+use ingress::{IngressError, RouteTable};
 use rustix::process::{Signal, kill_process, test_kill_process};
 use support::place::{Place, pid, until_gone};
 use support::*;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -50,10 +51,8 @@ async fn one_that_was_lent_its_socket_frees_the_address_before_it_is_gone() {
     let lent = client.hello().await.unwrap();
     assert_eq!(lent.http, first.http);
     let request = tokio::spawn(get(lent.http));
-    until("the request is in flight", async || {
-        client.drain("a-1", std::time::Duration::ZERO).await.unwrap().left == 1
-    })
-    .await;
+    until("the request is in flight", async || client.drain("a-1", Duration::ZERO).await.unwrap().left == 1)
+        .await;
 
     client.shutdown().await.unwrap();
     // A child of another test may have a copy until it runs its program.
@@ -62,4 +61,19 @@ async fn one_that_was_lent_its_socket_frees_the_address_before_it_is_gone() {
     go.send(true).unwrap();
     assert!(soon(request).await.unwrap().ends_with("ok"));
     until_gone(pid(lent.pid)).await;
+}
+
+#[tokio::test]
+async fn an_end_without_an_ingress_leaves_nobody_waiting() {
+    let place = Place::new();
+    let client = place.client().await;
+    let hello = client.hello().await.unwrap();
+    kill_process(pid(hello.pid), Signal::KILL).unwrap();
+    until_gone(pid(hello.pid)).await;
+    let mut waiting = TcpStream::connect(hello.http).await.unwrap();
+
+    assert!(matches!(client.shutdown().await, Err(IngressError::NotRunning { .. })));
+    // A child of another test may have a copy until it runs its program.
+    until("people are refused", async || TcpStream::connect(hello.http).await.is_err()).await;
+    assert!(soon(waiting.read_u8()).await.is_err(), "who waited is told too");
 }

@@ -1,13 +1,12 @@
 //! The control plane's side: finds or starts the ingress, publishes routes, drains, and asks through it.
 
+mod queue;
 mod spawn;
 mod through;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::BufReader;
@@ -20,6 +19,7 @@ use crate::error::IngressError;
 use crate::handover;
 use crate::process::ProcessConfig;
 use crate::table::RouteTable;
+use queue::Queue;
 pub use through::ThroughFailure;
 
 /// A quick question must not wait for ever for a process that hangs.
@@ -47,8 +47,7 @@ pub struct Client {
     /// Whether the ingress that runs was compared with the program on disk. Once is enough, and asks for one handover
     /// at most: a program that fails is not tried again and again.
     is_compared: AtomicBool,
-    /// A copy of the public socket. While nobody accepts there, people wait for the next ingress and are not refused.
-    public: Mutex<Option<OwnedFd>>,
+    queue: Queue,
 }
 
 impl Client {
@@ -59,7 +58,7 @@ impl Client {
             config,
             publishing: tokio::sync::Mutex::default(),
             is_compared: AtomicBool::new(false),
-            public: Mutex::default(),
+            queue: Queue::default(),
         }
     }
 
@@ -77,14 +76,22 @@ impl Client {
     /// without candidates; publish again.
     ///
     /// The first time, an ingress of another build is replaced. If that fails it goes on, which is no error.
+    ///
+    /// While it fails, people wait at the public address; no longer than half a minute, then they are refused.
     pub async fn ensure(&self) -> Result<bool, IngressError> {
+        let ensured = self.ensure_once().await;
+        self.queue.note(ensured.is_ok(), Instant::now());
+        ensured
+    }
+
+    async fn ensure_once(&self) -> Result<bool, IngressError> {
         let is_compared = self.is_compared.swap(true, Ordering::Relaxed);
         match spawn::find(&self.config, self).await? {
             Some(hello) if self.suits(&hello) => {
                 if !is_compared && self.is_other_build(&hello) {
                     self.upgrade(&hello).await;
                 }
-                if self.public_socket().is_none() {
+                if self.queue.public().is_none() {
                     self.borrow_public_socket().await;
                 }
                 return Ok(false);
@@ -95,23 +102,16 @@ impl Client {
             }
             None => {}
         }
-        let public = self.public_socket();
-        spawn::spawn(&self.launch, &self.config, self, public).await?;
+        spawn::spawn(&self.launch, &self.config, self, self.queue.public()).await?;
         self.borrow_public_socket().await;
         Ok(true)
-    }
-
-    /// A copy of what was borrowed.
-    fn public_socket(&self) -> Option<OwnedFd> {
-        let public = self.public.lock().unwrap_or_else(PoisonError::into_inner);
-        public.as_ref().and_then(|public| public.try_clone().ok())
     }
 
     /// Without it everything works, only that people are refused while no ingress runs.
     async fn borrow_public_socket(&self) {
         let borrow = async { handover::borrow(UnixStream::connect(&self.config.control).await?).await };
         match tokio::time::timeout(ANSWER_TIMEOUT, borrow).await {
-            Ok(Ok(public)) => *self.public.lock().unwrap_or_else(PoisonError::into_inner) = Some(public),
+            Ok(Ok(public)) => self.queue.keep(public),
             Ok(Err(error)) => tracing::debug!(%error, "the ingress does not lend its socket"),
             Err(_) => tracing::debug!("the ingress does not lend its socket in time"),
         }
@@ -206,11 +206,10 @@ impl Client {
 
     /// Ends the process: it finishes what is in flight, for some seconds at most. Returns when its address is free.
     pub async fn shutdown(&self) -> Result<(), IngressError> {
+        // First, and even if there is no ingress: nobody is to wait for one any more.
+        self.queue.close();
         match self.ask("shutdown", &Ask::Shutdown, ANSWER_TIMEOUT).await? {
-            Reply::ShuttingDown => {
-                *self.public.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                spawn::wait_until_gone(&self.config).await
-            }
+            Reply::ShuttingDown => spawn::wait_until_gone(&self.config).await,
             other => Err(unexpected("shutdown", other)),
         }
     }
