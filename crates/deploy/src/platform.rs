@@ -14,6 +14,7 @@ use model::{App, AppId, AppName, CompanyId, CredentialId, Deployment, Deployment
 use store::{RequestKey, Store, StoreError};
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::condition::Condition;
 use crate::container;
@@ -76,6 +77,8 @@ struct Inner {
     /// Read while images are resolved and pulled, written by the sweep.
     images_lock: Arc<RwLock<()>>,
     watches: Mutex<Vec<JoinHandle<()>>>,
+    /// Cancelled when the watches are to end.
+    ending: CancellationToken,
 }
 
 /// What to deploy.
@@ -118,6 +121,7 @@ impl Platform {
             progress: Mutex::default(),
             images_lock: Arc::default(),
             watches: Mutex::default(),
+            ending: CancellationToken::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -133,9 +137,7 @@ impl Platform {
 
     /// Lets go of everything and leaves it running: applications and ingress go on.
     pub fn let_go(&self) {
-        for watch in self.inner.watches.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            watch.abort();
-        }
+        self.inner.ending.cancel();
         self.inner.drivers.end_all();
         self.inner.keepers.end_all();
     }
@@ -144,12 +146,25 @@ impl Platform {
     /// the next start brings the applications back.
     pub async fn down(&self) -> Result<(), DeployError> {
         self.let_go();
+        self.watches_ended().await;
         let stopped = match self.inner.ingress.shutdown().await {
             Err(ingress::IngressError::NotRunning { .. }) => Ok(()),
             other => other,
         };
         self.inner.engine.down().await?;
         Ok(stopped?)
+    }
+
+    /// Waits until the watches are done with what they were about. Cut short, they would leave an ingress that is
+    /// starting, or a program that puts the firewall back, to come after what takes it away.
+    async fn watches_ended(&self) {
+        let watches: Vec<_> =
+            self.inner.watches.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        for watch in watches {
+            if let Err(error) = watch.await {
+                tracing::error!(%error, "a watch ended badly");
+            }
+        }
     }
 
     /// Whether anything is to go on when the control plane ends.
@@ -412,6 +427,11 @@ impl Platform {
 
     pub(crate) fn ingress(&self) -> &ingress::Client {
         &self.inner.ingress
+    }
+
+    /// Cancelled once everything is let go of.
+    pub(crate) fn ending(&self) -> &CancellationToken {
+        &self.inner.ending
     }
 
     pub(crate) fn routes(&self) -> &Routes {

@@ -17,20 +17,23 @@ const MEND_EVERY: Duration = Duration::from_secs(60);
 const PUBLISH_AGAIN: Duration = Duration::from_millis(200);
 
 impl Platform {
-    /// Puts the containers' network back in order, now and from time to time. Ends only by being aborted.
+    /// Puts the containers' network back in order, now and from time to time. Ends between two rounds, when
+    /// everything is let go of.
     pub(crate) async fn watch_network(self) {
         loop {
             if let Err(error) = self.engine().mend().await {
                 tracing::error!(%error, "the containers' network could not be put in order");
             }
-            tokio::time::sleep(MEND_EVERY).await;
+            if !self.goes_on_after(MEND_EVERY).await {
+                return;
+            }
         }
     }
 
-    /// Starts the ingress again when it is gone. Ends only by being aborted.
+    /// Starts the ingress again when it is gone. Ends between two rounds, when everything is let go of: cut short in
+    /// the middle of one, it would leave a process that nobody can reach yet.
     pub(crate) async fn watch_ingress(self) {
-        loop {
-            tokio::time::sleep(WATCH_EVERY).await;
+        while self.goes_on_after(WATCH_EVERY).await {
             match self.ingress().ensure().await {
                 Ok(false) => {}
                 Ok(true) => {
@@ -42,6 +45,11 @@ impl Platform {
                 Err(error) => tracing::error!(%error, "the ingress does not run"),
             }
         }
+    }
+
+    /// Waits for the next round. `false`: everything is let go of, and there is none.
+    async fn goes_on_after(&self, pause: Duration) -> bool {
+        tokio::time::timeout(pause, self.ending().cancelled()).await.is_err()
     }
 
     /// Routes an application's requests to the containers of a deployment, or with none says that it starts, and

@@ -2,10 +2,14 @@
 
 mod support;
 
+use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ingress::{IngressError, RouteTable};
+use ingress::{Client, IngressError, RouteTable};
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use rustix::process::{Signal, kill_process, test_kill_process};
 use support::place::{Place, pid, until_gone};
 use support::*;
@@ -76,4 +80,35 @@ async fn an_end_without_an_ingress_leaves_nobody_waiting() {
     // A child of another test may have a copy until it runs its program.
     until("people are refused", async || TcpStream::connect(hello.http).await.is_err()).await;
     assert!(soon(waiting.read_u8()).await.is_err(), "who waited is told too");
+}
+
+#[tokio::test]
+async fn one_that_is_starting_is_ended_too() {
+    let place = Place::new();
+    fs::create_dir(&place.config.state).unwrap();
+    // Reading its saved routes keeps it from answering.
+    let routes = place.config.state.join("routes.json");
+    mkfifoat(CWD, &routes, Mode::RUSR | Mode::WUSR).unwrap();
+    let client = Arc::new(Client::new(place.launch(), place.config.clone()));
+    let starting = tokio::spawn({
+        let client = client.clone();
+        async move { client.ensure().await }
+    });
+    let mut reading = None;
+    until("it reads its routes", async || {
+        let nonblock = OFlags::NONBLOCK.bits() as i32;
+        reading = OpenOptions::new().write(true).custom_flags(nonblock).open(&routes).ok();
+        reading.is_some()
+    })
+    .await;
+    starting.abort();
+    let _ = starting.await;
+
+    let ending = client.shutdown();
+    tokio::pin!(ending);
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut ending).await;
+    assert!(early.is_err(), "it is there and not ended: {early:?}");
+    drop(reading);
+    soon(ending).await.unwrap();
+    until("none is left", async || place.processes().is_empty()).await;
 }

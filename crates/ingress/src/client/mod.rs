@@ -205,9 +205,12 @@ impl Client {
     }
 
     /// Ends the process: it finishes what is in flight, for some seconds at most. Returns when its address is free.
+    /// One that is starting is waited for. [`IngressError::NotRunning`]: there is none.
     pub async fn shutdown(&self) -> Result<(), IngressError> {
         // First, and even if there is no ingress: nobody is to wait for one any more.
         self.queue.close();
+        // One that does not answer yet would be out of reach once its control socket is taken for a leftover.
+        spawn::find(&self.config, self).await?;
         match self.ask("shutdown", &Ask::Shutdown, ANSWER_TIMEOUT).await? {
             Reply::ShuttingDown => spawn::wait_until_gone(&self.config).await,
             other => Err(unexpected("shutdown", other)),
