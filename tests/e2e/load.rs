@@ -324,8 +324,11 @@ async fn ask_on(
     }
 }
 
+/// Of HTTP/2 also: the server's friendly good-bye crossed the request on its way, which is beyond the last one that
+/// it takes (RFC 9113, section 6.8).
 fn was_closed(error: &hyper::Error) -> bool {
-    error.is_canceled() || error.is_closed() || error.is_incomplete_message()
+    let good_bye = || format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)");
+    error.is_canceled() || error.is_closed() || error.is_incomplete_message() || good_bye()
 }
 
 async fn within(exchange: impl Future<Output = Result<(), String>>) -> Result<(), String> {
