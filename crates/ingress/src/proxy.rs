@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -31,6 +32,10 @@ use crate::tunnel;
 
 /// Carries the token of a candidate. No application ever sees it.
 pub(crate) const CANDIDATE_HEADER: &str = "darsena-candidate";
+
+/// Instances that a request is tried with, and how long.
+const MAX_TRIED: usize = 3;
+const MAX_TRYING: Duration = Duration::from_secs(10);
 
 /// Bytes of a path in the log.
 const MAX_LOGGED_PATH: usize = 200;
@@ -156,14 +161,14 @@ impl Proxy {
     }
 
     /// Sends the request to its backend. One that could not be reached costs the client nothing as long as the host
-    /// (`others`) has another instance: each is tried once.
+    /// (`others`) has another instance, within the bounds of [`may_try_another`].
     async fn send(
         &self,
         mut assigned: Assigned,
         others: Option<&str>,
         mut request: Request<RequestBody>,
     ) -> Result<Sent, Reason> {
-        let mut tried = Vec::new();
+        let (began, mut tried) = (Instant::now(), Vec::new());
         loop {
             let (method, path) = (request.method().clone(), shortened(request.uri().path()).to_owned());
             let Failed { reason, unsent } = match self.send_to(&assigned.backend, request).await {
@@ -176,6 +181,9 @@ impl Proxy {
                 tracing::warn!(%reason, %method, path, backend = id, %address, silent, "no answer");
             }
             tried.push(id.clone());
+            if !may_try_another(reason, tried.len(), began.elapsed()) {
+                return Err(reason);
+            }
             let another = others.and_then(|host| self.router.assign_another(host, &tried));
             let another = another.filter(|another| another.backend.protocol == *protocol);
             let (Some(another), Some(unsent)) = (another, unsent) else { return Err(reason) };
@@ -217,6 +225,12 @@ impl Proxy {
         headers::prepare_response(response.headers_mut(), true);
         response.map(|_| Either::Left(Full::default()))
     }
+}
+
+/// Whether a request that was not sent goes to another instance. When we have no connection to give there is none for
+/// another instance either. And a client is not kept waiting for one timeout after the other.
+fn may_try_another(reason: Reason, tried: usize, waited: Duration) -> bool {
+    reason != Reason::Busy && tried < MAX_TRIED && waited < MAX_TRYING
 }
 
 /// The head of an answer, and who gives it.
@@ -263,6 +277,17 @@ fn candidate_token(headers: &HeaderMap) -> Result<Option<&str>, Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_instance_is_tried_neither_without_end_nor_without_hope() {
+        let soon = Duration::from_secs(1);
+        for reason in [Reason::Refused, Reason::Unreachable, Reason::ConnectTimeout, Reason::Closed] {
+            assert!(may_try_another(reason, 1, soon) && may_try_another(reason, 2, soon));
+            assert!(!may_try_another(reason, 3, soon));
+            assert!(!may_try_another(reason, 1, MAX_TRYING));
+        }
+        assert!(!may_try_another(Reason::Busy, 1, soon));
+    }
 
     #[test]
     fn a_line_of_the_log_bears_the_start_of_a_path() {
