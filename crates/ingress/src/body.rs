@@ -45,7 +45,7 @@ impl Upload {
     }
 
     /// Whether the answer was waited for long enough: the application has its time from the last piece on, the client
-    /// as [`Pace`] says. Both sides of a stream of HTTP/2 may be silent as long as they like.
+    /// as [`Pace`] says. Both sides of a stream of gRPC may be silent as long as they like.
     pub(crate) fn is_overdue(&self, timeouts: &Timeouts) -> bool {
         self.due(timeouts).is_some_and(|due| due <= Instant::now())
     }
@@ -103,9 +103,9 @@ impl RequestBody {
         Self { incoming, upload, passes_trailers: false }
     }
 
-    /// For a backend that speaks HTTP/2.
-    pub(crate) fn of_http2(self) -> Self {
-        self.upload.state().is_stream = true;
+    /// For a backend that speaks HTTP/2. Only of a stream the client may be silent, see [`Upload::is_overdue`].
+    pub(crate) fn of_http2(self, is_stream: bool) -> Self {
+        self.upload.state().is_stream = is_stream;
         Self { passes_trailers: true, ..self }
     }
 

@@ -99,6 +99,12 @@ pub(crate) fn prepare_response(headers: &mut HeaderMap, switches: bool) {
     }
 }
 
+/// Whether a request is a call of gRPC, of which each side may be a stream of messages.
+pub(crate) fn is_grpc(request: &HeaderMap) -> bool {
+    let kind = request.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    kind.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
+}
+
 /// Whether the length of an answer can be read in one way only.
 pub(crate) fn has_one_length(answer: &HeaderMap) -> bool {
     let mut lengths = answer.get_all(header::CONTENT_LENGTH).iter();

@@ -254,10 +254,11 @@ fn outgoing_http2(mut parts: Parts, body: RequestBody, host: &Host) -> Result<Re
     let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let uri = Uri::builder().scheme("http").authority(host.received.as_str()).path_and_query(path).build();
     parts.uri = uri.map_err(|_| Reason::BadRequest)?;
+    let is_stream = parts.version == Version::HTTP_2 && headers::is_grpc(&parts.headers);
     parts.headers.remove(header::HOST);
     parts.version = Version::HTTP_2;
     parts.extensions = http::Extensions::new();
-    Ok(Request::from_parts(parts, body.of_http2()))
+    Ok(Request::from_parts(parts, body.of_http2(is_stream)))
 }
 
 /// As much of a path as a line of the log may bear: the rest is a client's to make up.

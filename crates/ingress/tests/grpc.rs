@@ -295,3 +295,34 @@ async fn a_stream_that_is_silent_for_long_goes_on() {
     let answer = soon(answer).await.unwrap().unwrap();
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "at last");
 }
+
+#[tokio::test]
+async fn a_client_that_stops_in_a_body_that_is_no_stream_is_a_408() {
+    let here = here_in_a_hurry().await;
+    let (address, _) = raw_backend(|stream| async move {
+        let answer = |request: Request<Incoming>| async {
+            let body = request.into_body().collect().await;
+            Ok::<_, Infallible>(Response::new(http_body_util::Full::new(
+                body.map(|body| body.to_bytes()).unwrap_or_default(),
+            )))
+        };
+        let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = serving.serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer)).await;
+    })
+    .await;
+    publish(&here, "b1", address).await;
+    // One of HTTP/1 is no gRPC client, whatever it says.
+    for kind in ["text/plain", "application/grpc"] {
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: 10\r\n\r\n");
+        let answer = here.raw(head).await;
+        assert_eq!((status(&answer), reason(&answer)), (408, Some("request-timeout")));
+    }
+    let mut sender = client(&here).await;
+    let (_request, body) = pieces();
+    let mut upload = call(body);
+    upload.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
+    let answer = soon(sender.send_request(upload)).await.unwrap();
+    assert_eq!(answer.status(), 408);
+    assert_eq!(here.client.drain("b1", PATIENCE).await.unwrap().left, 0);
+}
