@@ -1,6 +1,6 @@
 //! How many connections there may be. Each one is an open file, and a process may have only so many.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Files that are no connections of people or applications: the control socket, logs, the saved table, refusals
 /// under way, and connections that are being closed.
@@ -11,6 +11,13 @@ const MOST: u64 = 16_384;
 
 /// Connections of one address of the open internet: a whole office behind one router does with less.
 const PER_ADDRESS: usize = 1024;
+
+/// Where the control plane's own requests for people's pages come from, which tell whether a deployment succeeds. An
+/// address of this host alone that nobody else has a reason to use.
+pub(crate) const CHECKS_FROM: Ipv4Addr = Ipv4Addr::new(127, 68, 65, 82);
+
+/// Connections that are kept for them when all others are taken.
+const FOR_CHECKS: usize = 16;
 
 /// The limits in number of the proxy. The default is what runs; tests lower it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +49,18 @@ impl Limits {
         Self { connections, per_address: PER_ADDRESS, to_backends: connections }
     }
 
+    /// How many connections there may be before this client gets one more.
+    pub(crate) fn in_all_for(&self, client: IpAddr) -> usize {
+        let kept = if client == CHECKS_FROM { FOR_CHECKS } else { 0 };
+        self.connections + kept
+    }
+
     /// How many connections a client may have.
     pub(crate) fn of(&self, client: IpAddr) -> usize {
         let half = (self.connections / 2).max(1);
+        if client == CHECKS_FROM {
+            return half.max(FOR_CHECKS);
+        }
         if may_be_a_proxy(client) { half } else { self.per_address.min(half) }
     }
 }

@@ -85,7 +85,7 @@ impl State {
             let oldest = own.and_then(|own| own.idle.keys().next().copied());
             let oldest = oldest.filter(|_| over < GOING).ok_or(Reason::TooMany)?;
             self.ask_to_end(oldest);
-        } else if let Some(over) = self.taken.checked_sub(limits.connections) {
+        } else if let Some(over) = self.taken.checked_sub(limits.in_all_for(client)) {
             let oldest = self.idle.keys().next().copied();
             let oldest = oldest.filter(|_| over < GOING).ok_or(Reason::Busy)?;
             self.ask_to_end(oldest);

@@ -107,6 +107,31 @@ async fn without_an_idle_connection_the_newcomer_is_refused_politely() {
 }
 
 #[tokio::test]
+async fn a_deployment_is_checked_beside_clients_that_take_all_places() {
+    let limits = Limits { to_backends: 400, ..FEW };
+    let here = here_with(patient(), limits).await;
+    let (hangs, waiting) = hanging().await;
+    here.publish(RouteTable {
+        routes: [("a".to_owned(), serving("a-1", hangs))].into(),
+        candidates: [("s3cret".to_owned(), speaks_http1("new", named("new").await))].into(),
+        ..RouteTable::default()
+    })
+    .await;
+    let mut busy = Vec::new();
+    // A proxy on this host has its half first, and another client the rest then.
+    for host in [1, 2] {
+        for _ in 0..20 {
+            let mut stream = connect_as(host, here.http).await;
+            stream.write_all(REQUEST).await.unwrap();
+            busy.push(stream);
+            until("it is under way", async || waiting.load(Ordering::SeqCst) as usize == busy.len()).await;
+        }
+        assert_eq!(here.client.request_through("a", Some("s3cret"), "/", PATIENCE).await, Ok(200), "{host}");
+    }
+    assert_eq!(status(&get_as(3, here.http).await), 503, "others have to wait");
+}
+
+#[tokio::test]
 async fn connections_to_applications_have_a_limit_and_kept_ones_make_room() {
     let here = here_with(
         Timeouts { connect: short().connect, ..patient() },

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, header};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::answer::REASON_HEADER;
+use crate::limits::CHECKS_FROM;
 use crate::proxy::CANDIDATE_HEADER;
 
 /// Why the application did not answer through the ingress. The message is for people.
@@ -60,7 +61,7 @@ async fn ask(
         request.body(Empty::<Bytes>::new()).map_err(|error| ThroughFailure::Invalid(error.to_string()))?;
 
     let no_ingress = |error: io::Error| ThroughFailure::NoIngress(format!("{http}: {error}"));
-    let stream = TcpStream::connect(reachable(http)).await.map_err(no_ingress)?;
+    let stream = connect(reachable(http)).await.map_err(no_ingress)?;
     let head = crate::exchange::status_of(TokioIo::new(stream), request)
         .await
         .map_err(|error| ThroughFailure::NoIngress(format!("{http}: {error}")))?;
@@ -72,6 +73,20 @@ async fn ask(
             reason: String::from_utf8_lossy(reason.as_bytes()).into_owned(),
         }),
     }
+}
+
+/// Comes from an address of its own where that is possible: a busy proxy on this host leaves no place for a client of
+/// the proxy's address.
+async fn connect(http: SocketAddr) -> io::Result<TcpStream> {
+    if http.is_ipv4() {
+        let socket = TcpSocket::new_v4()?;
+        if socket.bind((CHECKS_FROM, 0).into()).is_ok()
+            && let Ok(stream) = socket.connect(http).await
+        {
+            return Ok(stream);
+        }
+    }
+    TcpStream::connect(http).await
 }
 
 /// An address that means "every address" is reached on the loopback interface.
