@@ -59,9 +59,11 @@ impl Paths {
 }
 
 impl Paths {
-    /// Removes the run folder once nothing runs any more. A killed ingress leaves its socket there.
+    /// Removes the run folder once nothing runs any more. A killed ingress leaves its sockets there.
     pub fn remove_run(&self) {
-        let _ = fs::remove_file(self.ingress_socket());
+        for socket in ingress::socket_names(&self.ingress_socket()) {
+            let _ = fs::remove_file(socket);
+        }
         // Not empty: something of a container stays, and was reported.
         let _ = fs::remove_dir(&self.run);
         if let Some(parent) = self.run.parent() {
@@ -88,5 +90,18 @@ mod tests {
         assert_eq!(instance(Path::new("/var/lib/darsena")), instance(Path::new("/var/lib/darsena")));
         assert_ne!(instance(Path::new("/var/lib/darsena")), instance(Path::new("/var/lib/darsena2")));
         assert_eq!(instance(Path::new("/a")).len(), 8);
+    }
+
+    #[test]
+    fn what_a_killed_ingress_leaves_is_removed_with_the_run_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("darsena/0badcafe");
+        fs::create_dir_all(&run).unwrap();
+        for name in ["ingress.sock", "ingress.sock.new", "ingress.sock.kept"] {
+            fs::write(run.join(name), "").unwrap();
+        }
+        let paths = Paths { data: folder.path().to_owned(), run, instance: "0badcafe".to_owned() };
+        paths.remove_run();
+        assert!(!paths.run.exists());
     }
 }

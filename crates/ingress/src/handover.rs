@@ -249,7 +249,7 @@ struct KeptName<'a> {
 
 impl<'a> KeptName<'a> {
     fn keep(socket: &'a Path) -> io::Result<Self> {
-        let kept = with_suffix(socket, ".kept");
+        let kept = name_kept(socket);
         remove(&kept)?;
         fs::hard_link(socket, &kept)?;
         Ok(Self { socket, kept })
@@ -270,6 +270,16 @@ impl Drop for KeptName<'_> {
             let _ = fs::remove_file(&self.kept);
         }
     }
+}
+
+fn name_kept(socket: &Path) -> PathBuf {
+    with_suffix(socket, ".kept")
+}
+
+/// Every name that an ingress with this control socket has in the socket's folder. One that is killed leaves them
+/// there: its socket, and in the middle of a start or a handover another one beside it.
+pub fn socket_names(control: &Path) -> [PathBuf; 3] {
+    [control.to_owned(), server::name_when_made(control), name_kept(control)]
 }
 
 /// A name beside another one.

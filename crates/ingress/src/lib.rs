@@ -46,6 +46,7 @@ mod tunnel;
 pub use answer::Reason;
 pub use client::{Client, Drained, Hello, Launch, ThroughFailure};
 pub use error::IngressError;
+pub use handover::socket_names;
 pub use limits::Limits;
 pub use probe::{ProbeFailure, probe_once};
 pub use process::{Ingress, ProcessConfig, run};

@@ -8,13 +8,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingress::{Client, IngressError, RouteTable};
+use ingress::{Client, IngressError, RouteTable, socket_names};
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use rustix::process::{Signal, kill_process, test_kill_process};
 use support::place::{Place, pid, until_gone};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
 fn table(address: SocketAddr) -> RouteTable {
@@ -111,4 +111,25 @@ async fn one_that_is_starting_is_ended_too() {
     drop(reading);
     soon(ending).await.unwrap();
     until("none is left", async || place.processes().is_empty()).await;
+}
+
+#[tokio::test]
+async fn one_killed_in_a_handover_leaves_no_other_names_than_are_told() {
+    let place = Place::new();
+    let client = place.client().await;
+    let hello = client.hello().await.unwrap();
+    let mut taking = UnixStream::connect(&place.config.control).await.unwrap();
+    taking.write_all(b"{\"ask\":\"hand_over\"}\n").await.unwrap();
+    // With this it has given everything, and waits for a word.
+    assert_eq!(soon(taking.read_u8()).await.unwrap(), b' ');
+    kill_process(pid(hello.pid), Signal::KILL).unwrap();
+    until_gone(pid(hello.pid)).await;
+
+    let told = socket_names(&place.config.control);
+    let left: Vec<_> =
+        fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.contains(&told[0]) && left.contains(&told[2]), "{left:?}");
+    for path in left.iter().filter(|path| !path.is_dir()) {
+        assert!(told.contains(path), "{path:?}");
+    }
 }
