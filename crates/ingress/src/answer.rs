@@ -48,7 +48,7 @@ reasons! {
     Suspended = "suspended" SERVICE_UNAVAILABLE "This application is suspended.",
     Starting = "starting" SERVICE_UNAVAILABLE "This application is starting. Try again in a moment.",
     NoBackend = "no-backend" SERVICE_UNAVAILABLE "This application is not running.",
-    /// All connections are taken, and none of them idles.
+    /// All connections are taken and none of them idles, or a host has its share of those to applications.
     Busy = "busy" SERVICE_UNAVAILABLE "There are too many connections. Try again in a moment.",
     /// The same for the connections of one client.
     TooMany = "too-many" TOO_MANY_REQUESTS "There are too many connections from this address.",

@@ -30,7 +30,8 @@ pub struct Limits {
     /// client's own idle connection makes room, or the newcomer is refused with 429.
     pub per_address: usize,
     /// Connections to applications. A request that finds none free waits for one as long as for connecting, and is
-    /// refused with 503 then.
+    /// refused with 503 then. So is a request at once whose host has as many under way as are free: one application
+    /// that hangs takes half of them at most.
     pub to_backends: usize,
 }
 

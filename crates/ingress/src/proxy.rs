@@ -69,7 +69,7 @@ impl Proxy {
     pub(crate) fn new(timeouts: Timeouts, limits: Limits) -> Self {
         Self {
             places: Places::new(limits),
-            router: Router::default(),
+            router: Router::new(limits.to_backends),
             forwarder: Forwarder::new(timeouts, limits),
             timeouts,
             complaints: Complaints::default(),

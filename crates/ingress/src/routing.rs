@@ -11,12 +11,15 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::answer::Reason;
-use crate::table::{Backend, Route, RouteState, RouteTable};
+use crate::table::{Backend, BackendProtocol, Route, RouteState, RouteTable};
 
 /// Shared by all connections.
-#[derive(Default)]
 pub(crate) struct Router {
     live: RwLock<Live>,
+    /// Connections to backends that there may be.
+    connections: u64,
+    /// Requests under way that have one each.
+    taken: Arc<AtomicU64>,
     /// Counts requests, so that instances that are equally busy take turns.
     turn: AtomicUsize,
 }
@@ -39,13 +42,8 @@ struct Load {
 pub(crate) struct Assigned {
     pub backend: Backend,
     load: Arc<Load>,
-}
-
-impl Assigned {
-    fn new(backend: &Backend, load: &Arc<Load>) -> Self {
-        load.in_flight.fetch_add(1, Ordering::SeqCst);
-        Self { backend: backend.clone(), load: load.clone() }
-    }
+    /// Where it counts as a connection.
+    taken: Option<Arc<AtomicU64>>,
 }
 
 impl Drop for Assigned {
@@ -53,17 +51,42 @@ impl Drop for Assigned {
         if self.load.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.load.idle.notify_waiters();
         }
+        if let Some(taken) = &self.taken {
+            taken.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 
 impl Router {
-    /// Chooses the backend for a host.
+    /// For so many connections to backends.
+    pub(crate) fn new(connections: usize) -> Self {
+        let (live, taken, turn) = (RwLock::default(), Arc::default(), AtomicUsize::default());
+        Self { live, connections: connections as u64, taken, turn }
+    }
+
+    fn assigned(&self, backend: &Backend, live: &Live) -> Assigned {
+        let load = live.loads[&backend.id].clone();
+        load.in_flight.fetch_add(1, Ordering::SeqCst);
+        let taken = has_own_connection(backend).then(|| self.taken.clone());
+        if let Some(taken) = &taken {
+            taken.fetch_add(1, Ordering::SeqCst);
+        }
+        Assigned { backend: backend.clone(), load, taken }
+    }
+
+    /// Chooses the backend for a host, if the host has not got its share of the connections.
     pub(crate) fn assign(&self, host: &str) -> Result<Assigned, Reason> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         let busy = |backend: &Backend| live.loads[&backend.id].in_flight.load(Ordering::SeqCst);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let backend = choose(live.table.routes.get(host), busy, turn, &[])?;
-        Ok(Assigned::new(backend, &live.loads[&backend.id]))
+        let route = live.table.routes.get(host);
+        let backend = choose(route, busy, turn, &[])?;
+        if has_own_connection(backend) {
+            let of_host = route.iter().flat_map(|route| &route.backends).map(busy).sum();
+            let free = self.connections.saturating_sub(self.taken.load(Ordering::SeqCst));
+            has_share(of_host, free).then_some(()).ok_or(Reason::Busy)?;
+        }
+        Ok(self.assigned(backend, &live))
     }
 
     /// Chooses a backend for a host that is none of those that were tried.
@@ -71,14 +94,14 @@ impl Router {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         let busy = |backend: &Backend| live.loads[&backend.id].in_flight.load(Ordering::SeqCst);
         let backend = choose(live.table.routes.get(host), busy, 0, tried).ok()?;
-        Some(Assigned::new(backend, &live.loads[&backend.id]))
+        Some(self.assigned(backend, &live))
     }
 
     /// The backend that a candidate's token stands for.
     pub(crate) fn assign_candidate(&self, token: &str) -> Result<Assigned, Reason> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         let backend = live.table.candidates.get(token).ok_or(Reason::UnknownCandidate)?;
-        Ok(Assigned::new(backend, &live.loads[&backend.id]))
+        Ok(self.assigned(backend, &live))
     }
 
     /// Puts a table in force.
@@ -129,6 +152,17 @@ impl Router {
     }
 }
 
+/// Requests of HTTP/2 share connections.
+fn has_own_connection(backend: &Backend) -> bool {
+    backend.protocol == BackendProtocol::Http1
+}
+
+/// Whether a host may have one more connection: no more of them than are free. So one whose application hangs has half
+/// of all at most, two have a third each, and others find some free at any time. Pure.
+fn has_share(of_host: u64, free: u64) -> bool {
+    of_host == 0 || of_host < free
+}
+
 /// The least busy backend of a route that was not tried, among equals the one whose turn it is; or why there is none.
 /// Pure.
 fn choose<'a>(
@@ -152,7 +186,6 @@ fn choose<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::BackendProtocol;
 
     fn route(state: RouteState, backends: &[&str]) -> Route {
         let backend = |id: &&str| Backend {
@@ -192,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_least_busy_backend_is_chosen() {
-        let router = Router::default();
+        let router = Router::new(1000);
         router.publish(table(1, &["a", "b", "c"]));
         let taken: Vec<Assigned> =
             (0..6).map(|_| router.assign("shop").unwrap_or_else(|_| panic!())).collect();
@@ -200,9 +233,26 @@ mod tests {
         assert_eq!(ids, ["a", "b", "c", "a", "b", "c"]);
     }
 
+    #[test]
+    fn no_host_takes_what_others_need() {
+        let host = |name: &str| (name.to_owned(), route(RouteState::Serving, &[name]));
+        let routes = ["a", "b", "c"].map(host).into();
+        let router = Router::new(30);
+        router.publish(RouteTable { version: 1, routes, candidates: Default::default() });
+        let fill =
+            |host: &str| -> Vec<Assigned> { std::iter::from_fn(|| router.assign(host).ok()).collect() };
+        let a = fill("a");
+        let b = fill("b");
+        assert_eq!((a.len(), b.len()), (15, 8));
+        assert_eq!(router.assign("a").err(), Some(Reason::Busy));
+        assert!(router.assign("c").is_ok());
+        drop((a, b));
+        assert_eq!(fill("c").len(), 15, "what ended counts no more");
+    }
+
     #[tokio::test]
     async fn a_drain_waits_for_requests_of_the_old_table() {
-        let router = Arc::new(Router::default());
+        let router = Arc::new(Router::new(1000));
         router.publish(table(1, &["old"]));
         let request = router.assign("shop").unwrap_or_else(|_| panic!());
         router.publish(table(2, &["new"]));

@@ -16,7 +16,7 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const LAST_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 /// Twenty of one loopback address.
-const FEW: Limits = Limits { connections: 40, per_address: 1, to_backends: 40 };
+const FEW: Limits = Limits { connections: 40, per_address: 1, to_backends: 400 };
 
 /// A client at 127.0.0.`host`.
 async fn connect_as(host: u8, http: SocketAddr) -> TcpStream {
@@ -108,8 +108,7 @@ async fn without_an_idle_connection_the_newcomer_is_refused_politely() {
 
 #[tokio::test]
 async fn a_deployment_is_checked_beside_clients_that_take_all_places() {
-    let limits = Limits { to_backends: 400, ..FEW };
-    let here = here_with(patient(), limits).await;
+    let here = here_with(patient(), FEW).await;
     let (hangs, waiting) = hanging().await;
     here.publish(RouteTable {
         routes: [("a".to_owned(), serving("a-1", hangs))].into(),
@@ -139,7 +138,7 @@ async fn connections_to_applications_have_a_limit_and_kept_ones_make_room() {
     )
     .await;
     let (hangs, waiting) = hanging().await;
-    here.route(&[("a", named("a").await), ("b", named("b").await), ("c", hangs)]).await;
+    here.route(&[("a", named("a").await), ("b", named("b").await), ("c", hangs), ("d", hangs)]).await;
     for _ in 0..3 {
         for host in ["a", "b"] {
             assert!(here.get(host, "/").await.ends_with(&format!("{host} ")));
@@ -147,9 +146,9 @@ async fn connections_to_applications_have_a_limit_and_kept_ones_make_room() {
     }
     // Both are kept now, and the third application gets one nevertheless.
     let mut held = Vec::new();
-    for number in 1..=2 {
+    for (number, host) in [(1, "c"), (2, "d")] {
         let mut stream = here.connect().await;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: c\r\n\r\n").await.unwrap();
+        stream.write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
         held.push(stream);
         until("it is under way", async || waiting.load(Ordering::SeqCst) == number).await;
     }
@@ -157,6 +156,31 @@ async fn connections_to_applications_have_a_limit_and_kept_ones_make_room() {
     assert_eq!((status(&answer), reason(&answer)), (503, Some("busy")), "{answer}");
     drop(held);
     until("one is free again", async || here.get("a", "/").await.ends_with("a ")).await;
+}
+
+#[tokio::test]
+async fn an_application_that_hangs_leaves_others_their_share() {
+    let here = here_with(patient(), Limits { to_backends: 20, ..Limits::default() }).await;
+    let (hangs, waiting) = hanging().await;
+    here.route(&[("a", hangs), ("b", named("b").await)]).await;
+    let mut busy = Vec::new();
+    for number in 1..=10 {
+        let mut stream = here.connect().await;
+        stream.write_all(REQUEST).await.unwrap();
+        busy.push(stream);
+        until("it is under way", async || waiting.load(Ordering::SeqCst) == number).await;
+    }
+    let answer = here.get("a", "/").await;
+    assert_eq!((status(&answer), reason(&answer)), (503, Some("busy")), "{answer}");
+    assert!(here.get("b", "/").await.ends_with("b "));
+    busy.pop();
+    until("it may have one again", async || {
+        let mut stream = here.connect().await;
+        stream.write_all(REQUEST).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_millis(100), stream.read_u8()).await;
+        answer.is_err()
+    })
+    .await;
 }
 
 /// Opens connections that were used once and idle, from several addresses.
