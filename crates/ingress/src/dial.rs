@@ -20,6 +20,10 @@ use crate::table::Backend;
 /// A backend that is silent for so long while something is under way is asked whether it is there.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 
+/// The same by TCP for what is silent in any protocol.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+
 const MAX_ANSWER_FIELDS: usize = 200;
 const MAX_ANSWER_HEAD: usize = 128 << 10;
 
@@ -83,8 +87,7 @@ impl Dialler {
             Ok(Err(_)) => return Err(Reason::Unreachable),
             Err(_) => return Err(Reason::ConnectTimeout),
         };
-        // Without it small pieces of a stream would wait for each other.
-        stream.set_nodelay(true).map_err(|_| Reason::Unreachable)?;
+        prepare(&stream).map_err(|_| Reason::Unreachable)?;
         Ok(Counted { stream, _permit: permit })
     }
 
@@ -99,6 +102,14 @@ impl Dialler {
             _ => Err(Reason::Busy),
         }
     }
+}
+
+/// Small pieces of a stream do not wait for each other, and a container that vanished is noticed on a silent tunnel too.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    rustix::net::sockopt::set_socket_keepalive(stream, true)?;
+    rustix::net::sockopt::set_tcp_keepidle(stream, KEEPALIVE_AFTER)?;
+    Ok(rustix::net::sockopt::set_tcp_keepintvl(stream, KEEPALIVE_EVERY)?)
 }
 
 /// A connection to a backend, which counts until it is closed, as a tunnel too.

@@ -220,7 +220,7 @@ impl Proxy {
             let (Ok(client), Ok(application)) = tokio::join!(client, application) else { return };
             // How it ends is between the two.
             let (client, application) = (TokioIo::new(client), TokioIo::new(application));
-            let _ = tunnel::run(client, application, tunnel::AFTER_THE_LAST_WORD).await;
+            let _ = tunnel::run(client, application, tunnel::PATIENCE).await;
         });
         headers::prepare_response(response.headers_mut(), true);
         response.map(|_| Either::Left(Full::default()))
