@@ -25,6 +25,9 @@ pub enum IngressError {
     /// It answered something else than this version understands.
     #[error("the ingress gave an unexpected answer to {asked}: {problem}")]
     Protocol { asked: &'static str, problem: String },
+    /// It is there, but hangs or was stopped. [`crate::Client::ensure`] does something about it.
+    #[error("the ingress said nothing to {asked} for {seconds} s")]
+    Silent { asked: &'static str, seconds: u64 },
     /// A file or socket of the ingress itself.
     #[error("the ingress cannot {doing} {}: {source}", .path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },

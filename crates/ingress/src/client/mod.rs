@@ -1,5 +1,6 @@
 //! The control plane's side: finds or starts the ingress, publishes routes, drains, and asks through it.
 
+mod hung;
 mod queue;
 mod spawn;
 mod through;
@@ -76,6 +77,8 @@ impl Client {
     /// without candidates; publish again.
     ///
     /// The first time, an ingress of another build is replaced. If that fails it goes on, which is no error.
+    ///
+    /// One that hangs is killed and started again; one that was stopped is told to go on.
     ///
     /// While it fails, people wait at the public address; no longer than half a minute, then they are refused.
     pub async fn ensure(&self) -> Result<bool, IngressError> {
@@ -243,7 +246,7 @@ impl Client {
             // It ended while it was asked.
             Ok(Err(error)) => Err(not_running(error)),
             Ok(Ok(None)) => Err(not_running(io::ErrorKind::UnexpectedEof.into())),
-            Err(_) => Err(broken(format!("nothing for {} s", within.as_secs()))),
+            Err(_) => Err(IngressError::Silent { asked, seconds: within.as_secs() }),
         }
     }
 }

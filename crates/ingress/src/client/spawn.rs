@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
-use super::{Client, Hello, Launch};
+use super::{Client, Hello, Launch, hung};
 use crate::error::IngressError;
 use crate::process::{self, ProcessConfig};
 
@@ -93,13 +93,18 @@ async fn wait_until_ready(
 /// The ingress that runs; `None` when there is none.
 ///
 /// One that was killed may take a moment to be gone. And one whose successor was killed while it took over does not
-/// answer for a moment, until it has its control socket back.
+/// answer for a moment, until it has its control socket back. One that hangs is killed.
 pub(super) async fn find(config: &ProcessConfig, client: &Client) -> Result<Option<Hello>, IngressError> {
     let started = Instant::now();
     loop {
         match client.hello().await {
             Ok(hello) => return Ok(Some(hello)),
             Err(IngressError::NotRunning { .. }) => {}
+            Err(IngressError::Silent { .. }) => {
+                if let Some(hello) = hung::wake_or_kill(config, client).await? {
+                    return Ok(Some(hello));
+                }
+            }
             Err(error) => return Err(error),
         }
         if process::is_free(config)? {
