@@ -53,6 +53,28 @@ fn a_deployment_and_a_removal_at_once_leave_an_application_or_nothing() {
 }
 
 #[test]
+fn suspending_ends_what_runs_and_what_waits() {
+    let Some((_registry, _, darsena)) = running_shop() else { return };
+    // One that is asked in vain for a while, and one that waits for it.
+    darsena.run_ok(&["deploy", "shop", "--no-wait", "--env", "HELLO_BIND=127.0.0.1:1"]);
+    let statuses = || -> Vec<String> {
+        let rows = rows(&darsena.json(&["deployments", "list", "shop"]));
+        rows.iter().map(|row| row["status"].as_str().unwrap().to_owned()).collect()
+    };
+    eventually("the first one runs", || statuses()[0] == "inProgress");
+    darsena.run_ok(&["deploy", "shop", "--no-wait"]);
+    assert_eq!(statuses()[0], "waiting");
+    darsena.run_ok(&["apps", "suspend", "shop"]);
+    eventually("both are over", || {
+        statuses()[..2].iter().all(|status| status != "inProgress" && status != "waiting")
+    });
+    assert!(!statuses()[..2].contains(&"success".to_owned()), "{:?}", statuses());
+    assert_eq!(darsena.get("shop.localhost", "/").0, 503);
+    let left = census::wait_for(&darsena, 0);
+    assert!(left.is_empty(), "{}\n{}", left.join("\n"), darsena.log());
+}
+
+#[test]
 fn eight_applications_are_deployed_side_by_side() {
     side_by_side(8);
 }

@@ -36,6 +36,12 @@ fn an_application_that_speaks_http2_alone_is_deployed_as_grpc() {
 
     // Spoken to as the others are it answers nothing that the ingress could give on.
     let refused = darsena.run_failing(&["deploy", "rpc", "--protocol", "http"]);
+    assert!(refused.contains("counts at once"), "{refused}");
+    assert_eq!(darsena.get("rpc.localhost", "/").0, 200, "nothing was changed");
+    darsena.run_ok(&["apps", "update", "rpc", "--protocol", "http"]);
+    assert_eq!(darsena.get("rpc.localhost", "/").0, 502);
+    let refused = darsena.run_failing(&["deploy", "rpc"]);
     assert!(refused.contains("answered no HTTP request"), "{refused}");
-    assert_eq!(darsena.get("rpc.localhost", "/").0, 502, "the protocol counts at once");
+    darsena.run_ok(&["apps", "update", "rpc", "--protocol", "grpc"]);
+    assert_eq!(darsena.get("rpc.localhost", "/").0, 200);
 }

@@ -188,20 +188,9 @@ fn wrong_usage_is_told_before_any_request() {
 #[test]
 fn how_an_application_runs_is_set_with_the_deployment_or_later() {
     let site = Server::start(|_| (200, "", String::new()));
-    let options = [
-        "--instances",
-        "3",
-        "--health-path",
-        "/up",
-        "--health-status",
-        "204",
-        "--liveness-path",
-        "/alive",
-        "--protocol",
-        "grpc",
-    ];
+    let options =
+        ["--instances", "3", "--health-path", "/up", "--health-status", "204", "--liveness-path", "/alive"];
     let expected = json!({
-        "ingress_protocol": "grpc",
         "scaling_strategy": {"type": "manual", "config": {"instanceCount": 3}},
         "liveness_probe": {"httpGet": {"path": "/alive"}},
         "readiness_probe": {"httpGet": {"path": "/up", "expectedStatus": 204}},
@@ -217,7 +206,13 @@ fn how_an_application_runs_is_set_with_the_deployment_or_later() {
         assert_eq!(ended.stdout.lines().last(), Some(last.as_str()), "{}", ended.stdout);
     }
     let server = platform(true, site.url(), Value::Null);
+    let changed = User::of(&server).run(&["apps", "update", "web", "--protocol", "grpc"]);
+    assert_eq!((changed.code, sent(&server, patch)), (0, json!({"ingress_protocol": "grpc"})));
+
+    let server = platform(true, site.url(), Value::Null);
     let user = User::of(&server);
+    let refused = user.run(&["deploy", "web", "--protocol", "grpc"]);
+    assert!(refused.code == 1 && refused.stderr.contains("counts at once"), "what serves would be lost");
     let same = user.run(&["apps", "update", "web", "--protocol", "http", "--no-health"]);
     assert_eq!((same.code, same.stdout.as_str()), (0, "nothing changes: it is that way already\n"));
     assert_eq!(user.run(&["apps", "update", "web"]).code, 2);

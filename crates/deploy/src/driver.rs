@@ -48,7 +48,9 @@ impl Drivers {
     /// Stops the work of a deployment that runs; `false` when it does not run.
     pub fn cancel(&self, app: AppId, deployment: DeploymentId) -> bool {
         let drivers = self.lock();
-        let Some(driver) = drivers.get(&app) else { return false };
+        let Some(driver) = drivers.get(&app).filter(|driver| !driver.task.is_finished()) else {
+            return false;
+        };
         let running = driver.running.lock().unwrap_or_else(PoisonError::into_inner);
         match &*running {
             Some((id, token)) if *id == deployment => {

@@ -123,7 +123,7 @@ impl Platform {
         loop {
             match self.probe(id, address, probe).await {
                 Ok(()) => successes += 1,
-                Err(words) => (successes, *last_attempt) = (0, words),
+                Err(unwell) => (successes, *last_attempt) = (0, unwell.words()),
             }
             if successes >= probe.successes {
                 return;

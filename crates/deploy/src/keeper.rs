@@ -2,9 +2,11 @@
 //! instance. What it does for one of them is in `upkeep`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use model::{App, AppId, ContainerId, DeploymentId, Phase, Release};
 use tokio::task::JoinHandle;
@@ -29,7 +31,8 @@ impl Keepers {
     pub async fn set(&self, platform: &Platform, app: &App, deployment: Option<DeploymentId>) {
         let before = {
             let mut keepers = self.lock();
-            if deployment.is_some() && keepers.get(&app.id).map(|(kept, _)| *kept) == deployment {
+            let kept = keepers.get(&app.id).filter(|(_, task)| !task.is_finished()).map(|(kept, _)| *kept);
+            if deployment.is_some() && kept == deployment {
                 return;
             }
             keepers.remove(&app.id)
@@ -73,10 +76,18 @@ impl Keepers {
     }
 }
 
-/// Looks after every instance. Ends only by being aborted.
+/// Looks after every instance. Ends only by being aborted: a fault of ours must not leave an application alone.
 async fn keep(platform: Platform, app: App, deployment: DeploymentId) {
-    let release = release_to_keep(&platform, &app, deployment).await;
-    join_all(instances(deployment, &release).map(|id| platform.look_after(&app, id, &release))).await;
+    loop {
+        let keeping = async {
+            let release = release_to_keep(&platform, &app, deployment).await;
+            join_all(instances(deployment, &release).map(|id| platform.look_after(&app, id, &release))).await;
+        };
+        if AssertUnwindSafe(keeping).catch_unwind().await.is_err() {
+            tracing::error!(app = %app.name, %deployment, "the keeper of an application broke; it begins again");
+        }
+        tokio::time::sleep(READ_AGAIN).await;
+    }
 }
 
 /// Asks until it is told: a database that cannot be read for a while leaves what runs alone.

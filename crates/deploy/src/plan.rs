@@ -140,9 +140,9 @@ fn read_times(probe: &mut Probe, seconds: impl Fn(&str) -> Option<u64>) {
     }
     if let Some(period) = seconds("periodSeconds") {
         probe.period_ms = period.saturating_mul(1000).clamp(1000, LONGEST_WAIT_MS);
-        let patience = probe.period_ms.saturating_mul(u64::from(probe.failures)).min(LONGEST_WAIT_MS);
-        probe.deadline_ms = probe.deadline_ms.max(probe.initial_delay_ms + patience);
     }
+    let patience = probe.period_ms.saturating_mul(u64::from(probe.failures)).min(LONGEST_WAIT_MS);
+    probe.deadline_ms = probe.deadline_ms.max(probe.initial_delay_ms + patience);
 }
 
 #[cfg(test)]
@@ -274,6 +274,12 @@ mod tests {
             ProbeKind::Http { path: "/up".into(), host: None, headers: Vec::new(), status: None }
         );
         assert_eq!((read.initial_delay_ms, read.timeout_ms, read.deadline_ms), (5_000, 2_000, 65_000));
+
+        let patient = readiness(&Process {
+            readiness_probe: Some(r#"{"tcpSocket":{"port":80},"failureThreshold":30}"#.into()),
+            ..process()
+        });
+        assert_eq!(patient.deadline_ms, 300_000, "the start period is that many periods");
 
         let endless =
             format!(r#"{{"initialDelaySeconds":{0},"periodSeconds":{0},"failureThreshold":{0}}}"#, u64::MAX);

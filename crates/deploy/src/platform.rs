@@ -22,6 +22,7 @@ use crate::driver::Drivers;
 use crate::error::DeployError;
 use crate::keeper::Keepers;
 use crate::routes::Routes;
+use crate::watch::until_known;
 
 /// The deployment side of an installation. Cheap to clone.
 #[derive(Clone)]
@@ -217,6 +218,12 @@ impl Platform {
     /// Cancels a deployment that waits or runs; the work of one that runs stops at once.
     pub async fn cancel(&self, company: CompanyId, app: AppId, id: DeploymentId) -> Result<(), DeployError> {
         let mut deployment = self.deployment(company, app, id).await?;
+        let _turn;
+        if deployment.state == State::Switching {
+            // It is over in a moment, and only then it is known whether there is anything to cancel.
+            _turn = self.turn(app).await;
+            deployment = self.deployment(company, app, id).await?;
+        }
         match deployment.state.clone().next(Event::CancelRequested) {
             Err(Refused::AlreadySwitched) => Err(DeployError::AlreadyServing),
             Err(Refused::Finished | Refused::Late) => Err(DeployError::Finished),
@@ -234,9 +241,8 @@ impl Platform {
     /// Stops the application's container and keeps everything else; a deployment that has not switched yet is
     /// cancelled. Doing it twice is fine.
     pub async fn suspend(&self, company: CompanyId, app: AppId) -> Result<(), DeployError> {
-        if let Some(under_way) =
-            self.inner.store.company(company).next_unfinished(app).await.map_err(from_store)?
-        {
+        // The one that waits before the one that runs, or it would be begun in between.
+        for under_way in self.inner.store.company(company).unfinished(app).await.map_err(from_store)? {
             match self.cancel(company, app, under_way.id).await {
                 Ok(()) | Err(DeployError::AlreadyServing | DeployError::Finished) => {}
                 Err(error) => return Err(error),
@@ -246,9 +252,8 @@ impl Platform {
         let record = self.set_suspended(company, app, true).await?;
         self.keep(&record, None).await;
         let exposure = self.exposure(&record).await.map_err(from_store)?;
-        if let Err(error) = self.inner.routes.suspend(&record.name, exposure).await {
-            tracing::error!(app = %record.name, %error, "the ingress does not know that it is suspended");
-        }
+        // Before its address is another application's.
+        until_known(&record.name, || self.inner.routes.suspend(&record.name, exposure)).await;
         if let Some(serving) = record.serving {
             self.retire(serving).await;
         }
@@ -380,11 +385,9 @@ impl Platform {
         Ok(queued)
     }
 
-    /// The application is gone or has nothing to show. A table that does not arrive now goes with the next one.
+    /// The application is gone or has nothing to show.
     async fn forget_route(&self, app: &App) {
-        if let Err(error) = self.inner.routes.remove(&app.name).await {
-            tracing::error!(app = %app.name, %error, "the ingress was not told to forget its route");
-        }
+        until_known(&app.name, || self.inner.routes.remove(&app.name)).await;
     }
 
     async fn set_suspended(

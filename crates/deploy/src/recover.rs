@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join_all;
 use model::deployment::State;
 use model::{Deployment, DeploymentId};
 use store::StoreError;
@@ -24,13 +25,17 @@ impl Platform {
 
         let mut adopted = Vec::new();
         let mut wanted: BTreeSet<DeploymentId> = unfinished.iter().flat_map(needed_by).collect();
-        for (app, deployment, release) in &serving {
+        let looks = serving.iter().map(|(_, deployment, release)| {
+            // All at once: one that is slow to answer must not delay the others.
+            self.running_instances(deployment.id, release.instances)
+        });
+        for ((app, deployment, _), running) in serving.iter().zip(join_all(looks).await) {
             adopted.push(Adopted {
                 name: app.name.clone(),
                 deployment: deployment.id,
                 is_suspended: app.is_suspended,
                 exposure: self.exposure(app).await?,
-                running: self.running_instances(deployment.id, release.instances).await,
+                running,
             });
             if !app.is_suspended {
                 wanted.insert(deployment.id);

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ingress::{Backend, BackendProtocol, Client, IngressError, Route, RouteState, RouteTable};
 use model::{AppName, ContainerId, DeploymentId, Process};
 use tokio::sync::Mutex;
+
+/// How often at a start the ingress is asked for its routes, and the pause between.
+const ASKED_FOR_ROUTES: u32 = 5;
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How an application is shown to the world. A setting of its web process, and no part of a release: it counts
 /// at once.
@@ -121,7 +126,7 @@ impl Routes {
     /// addresses are dealt anew after a restart of the machine, and a route of yesterday must lead nobody to
     /// another application's container.
     pub async fn adopt(&self, apps: Vec<Adopted>) -> Result<(), IngressError> {
-        let served = self.client.routes().await?;
+        let served = self.served().await;
         let mut table = self.table.lock().await;
         table.version = served.version + 1;
         table.apps = apps
@@ -132,6 +137,26 @@ impl Routes {
             })
             .collect();
         self.send(&table).await
+    }
+
+    /// The table in force. An ingress that does not give it is no reason to forget the applications: then all that runs
+    /// is taken for proved.
+    async fn served(&self) -> RouteTable {
+        for attempt in 1.. {
+            let asked = match self.client.ensure().await {
+                Ok(_) => self.client.routes().await,
+                Err(error) => Err(error),
+            };
+            match asked {
+                Ok(table) => return table,
+                Err(error) if attempt == ASKED_FOR_ROUTES => {
+                    tracing::error!(%error, "the ingress does not say what it routes");
+                    break;
+                }
+                Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+            }
+        }
+        RouteTable::default()
     }
 
     /// Whether requests of the application may go to this container, at this address.
@@ -183,20 +208,29 @@ impl Routes {
         .await
     }
 
-    /// One container less, unless no other is left: a bad answer of the application says more than one of ours.
-    /// Gives whether it left.
+    /// One container less as long as there is another one, which stands in for it; when there is none any more it is
+    /// back. A bad answer of the application says more than one of ours.
     pub async fn leave_to_others(
         &self,
         app: &AppName,
         container: &ContainerId,
-    ) -> Result<bool, IngressError> {
-        let mut has_left = false;
-        self.of_deployment(app, container.deployment(), |entry| {
-            has_left = entry.instances.len() > 1 && entry.instances.remove(container).is_some();
-            has_left
+        address: SocketAddr,
+    ) -> Result<(), IngressError> {
+        self.of_deployment(app, container.deployment(), |entry| match entry.instances.len() {
+            0 => {
+                entry.state = RouteState::Serving;
+                entry.instances.insert(container.clone(), address);
+                true
+            }
+            1 => false,
+            _ => entry.instances.remove(container).is_some(),
         })
-        .await?;
-        Ok(has_left)
+        .await
+    }
+
+    /// Whether the application's requests go to this deployment.
+    pub async fn is_of(&self, app: &AppName, deployment: DeploymentId) -> bool {
+        self.table.lock().await.apps.get(app).is_some_and(|entry| entry.deployment == Some(deployment))
     }
 
     /// Keeps the host, says that the application is suspended.

@@ -20,6 +20,12 @@ impl Platform {
     pub(crate) async fn switch(&self, deployment: &Deployment, cancel: &CancellationToken) -> StepResult {
         let phase = Phase::Route;
         let company = self.store().company(deployment.company);
+        let release = self.release(deployment, phase).await?;
+        let count = usize::from(release.instances);
+        if self.running_instances(deployment.id, release.instances).await.len() < count {
+            // The machine was restarted after they were checked.
+            self.await_health(deployment).await?;
+        }
         let _turn = self.turn(deployment.app).await;
         if cancel.is_cancelled() {
             return Err(cancelled_before_the_switch());
@@ -27,9 +33,8 @@ impl Platform {
         // Everything that can fail comes before the transaction.
         let app = company.app(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
         let exposure = self.exposure(&app).await.map_err(|error| store_failure(phase, &error))?;
-        let release = self.release(deployment, phase).await?;
         let running = self.running_instances(deployment.id, release.instances).await;
-        if running.len() < usize::from(release.instances) {
+        if running.len() < count {
             return Err(gone_before_the_switch());
         }
         let old = company.switch(deployment.id).await.map_err(|error| store_failure(phase, &error))?;
@@ -110,10 +115,13 @@ impl Platform {
         if app.is_suspended || app.serving != Some(deployment.id) {
             return;
         }
-        let release = self.release(deployment, Phase::Route).await;
-        if let (Ok(release), Ok(exposure)) = (release, self.exposure(&app).await) {
-            let running = self.running_instances(deployment.id, release.instances).await;
-            self.route_until_known(&app.name, deployment.id, exposure, &running).await;
+        // From the switch on the keeper alone says which of them are routed.
+        if !self.routes().is_of(&app.name, deployment.id).await {
+            let release = self.release(deployment, Phase::Route).await;
+            if let (Ok(release), Ok(exposure)) = (release, self.exposure(&app).await) {
+                let running = self.running_instances(deployment.id, release.instances).await;
+                self.route_until_known(&app.name, deployment.id, exposure, &running).await;
+            }
         }
         self.keep(&app, Some(deployment.id)).await;
     }

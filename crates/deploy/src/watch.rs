@@ -38,8 +38,9 @@ impl Platform {
                 Ok(false) => {}
                 Ok(true) => {
                     tracing::warn!("the ingress was gone and is started again");
-                    if let Err(error) = self.routes().publish().await {
-                        tracing::error!(%error, "the new ingress did not take the routes");
+                    while let Err(error) = self.routes().publish().await {
+                        tracing::error!(%error, "the new ingress did not take the routes; trying again");
+                        tokio::time::sleep(PUBLISH_AGAIN).await;
                     }
                 }
                 Err(error) => tracing::error!(%error, "the ingress does not run"),
@@ -76,7 +77,10 @@ impl Platform {
 }
 
 /// Repeats a change of the routes until the ingress has it.
-async fn until_known<F: Future<Output = Result<(), IngressError>>>(app: &AppName, change: impl Fn() -> F) {
+pub(crate) async fn until_known<F: Future<Output = Result<(), IngressError>>>(
+    app: &AppName,
+    change: impl Fn() -> F,
+) {
     while let Err(error) = change().await {
         tracing::error!(%app, %error, "the ingress did not take a change of the routes; trying again");
         tokio::time::sleep(PUBLISH_AGAIN).await;

@@ -90,7 +90,15 @@ impl CompanyStore {
         self.store.read(move |db| db.maybe(sql, [app, company], deployment)).await
     }
 
-    /// The newest success of an application, or the newest one that is older than `before`.
+    /// Every deployment of an application that is not over, newest first.
+    pub async fn unfinished(&self, app: AppId) -> Result<Vec<Deployment>> {
+        let (app, company) = (app.to_string(), self.id());
+        let sql = "SELECT * FROM deployments
+                   WHERE app = ?1 AND company = ?2 AND state NOT IN ('done', 'failed', 'skipped') ORDER BY seq DESC";
+        self.store.read(move |db| db.all(sql, [app, company], deployment)).await
+    }
+
+    /// The newest success of an application, or the newest one that is older than `before` and of another release.
     pub async fn last_successful(
         &self,
         app: AppId,
@@ -99,7 +107,8 @@ impl CompanyStore {
         let (app, company, before) = (app.to_string(), self.id(), before.map(|id| id.to_string()));
         let sql = "SELECT * FROM deployments
                    WHERE app = ?1 AND company = ?2 AND state = 'done'
-                     AND (?3 IS NULL OR seq < (SELECT seq FROM deployments WHERE id = ?3))
+                     AND (?3 IS NULL OR (seq < (SELECT seq FROM deployments WHERE id = ?3)
+                                         AND \"release\" IS NOT (SELECT \"release\" FROM deployments WHERE id = ?3)))
                    ORDER BY seq DESC LIMIT 1";
         self.store.read(move |db| db.maybe(sql, params![app, company, before], deployment)).await
     }

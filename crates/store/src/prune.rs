@@ -43,6 +43,8 @@ fn deployments_of(db: &Connection, app: AppId) -> Result<()> {
              WHERE app = ?1 AND state IN ('done', 'failed', 'skipped')
                AND seq <= (SELECT seq FROM deployments WHERE app = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)
                AND id IS NOT (SELECT serving FROM apps WHERE id = ?1)
+               -- A key goes with its deployment, and is kept for its time.
+               AND id NOT IN (SELECT deployment FROM request_keys)
                AND id NOT IN (SELECT id FROM ({SUCCESSES}) WHERE app = ?1 AND place <= ?3)
              ORDER BY seq LIMIT ?4)"
     );

@@ -1,6 +1,7 @@
 //! Applications.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use model::image::Reference;
 use model::{App, AppId, Credential, CredentialId, ProjectId, Source, Timestamp};
@@ -32,7 +33,14 @@ pub async fn list(call: Call) -> Result<Answer, ApiError> {
             page.cut(seen)
         }
     };
-    let show = |app: &App| application::show_row(app, call.state.platform.url(&app.name));
+    let mut hidden = HashSet::new();
+    for app in &listed.rows {
+        if !call.store().web_process(app.id).await?.is_ingress_enabled {
+            hidden.insert(app.id);
+        }
+    }
+    let url = |app: &App| (!hidden.contains(&app.id)).then(|| call.state.platform.url(&app.name));
+    let show = |app: &App| application::show_row(app, url(app));
     Answer::ok(&page.envelope(&listed, show))
 }
 

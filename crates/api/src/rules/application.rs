@@ -179,7 +179,7 @@ pub fn show(app: &App, around: Around) -> Application {
 }
 
 /// A row of the list.
-pub fn show_row(app: &App, url: String) -> ApplicationListItem {
+pub fn show_row(app: &App, url: Option<String>) -> ApplicationListItem {
     ApplicationListItem {
         id: app.id.to_string(),
         name: app.name.to_string(),
@@ -190,7 +190,7 @@ pub fn show_row(app: &App, url: String) -> ApplicationListItem {
         is_suspended: app.is_suspended,
         created_at: app.created_at.to_string(),
         updated_at: app.updated_at.to_string(),
-        url: Some(url),
+        url,
         serving_deployment_id: app.serving.map(|id| id.to_string()),
     }
 }

@@ -37,6 +37,10 @@ pub fn check(field: &str, probe: &Probe) -> Result<(), ApiError> {
     check_timings(field, probe)
 }
 
+/// What a probe has that does not say.
+const DEFAULT_PERIOD: u32 = 10;
+const DEFAULT_FAILURES: u32 = 3;
+
 fn check_timings(field: &str, probe: &Probe) -> Result<(), ApiError> {
     for (name, value, least, most) in [
         ("initialDelaySeconds", probe.initial_delay_seconds, 0, MOST_SECONDS),
@@ -49,7 +53,8 @@ fn check_timings(field: &str, probe: &Probe) -> Result<(), ApiError> {
             check::range(&format!("{field}.{name}"), value, least, most)?;
         }
     }
-    let patience = probe.period_seconds.unwrap_or(1) * probe.failure_threshold.unwrap_or(1);
+    let (period, failures) = (probe.period_seconds, probe.failure_threshold);
+    let patience = period.unwrap_or(DEFAULT_PERIOD) * failures.unwrap_or(DEFAULT_FAILURES);
     match patience > MOST_SECONDS {
         true => Err(ApiError::invalid(
             &format!("{field}.failureThreshold"),

@@ -43,7 +43,8 @@ pub async fn run(client: &Client, args: &Args, output: &Output) -> Result<(), Fa
     let pairs = Pair::parse_all(args.env.iter().map(String::as_str))?;
     let credential = credential(client, args).await?;
     let application = application(client, args, credential.as_ref(), output).await?;
-    args.settings.apply(client, &application.id).await?;
+    let serves = application.serving_deployment_id.is_some();
+    args.settings.apply_with_a_deployment(client, &application.id, serves).await?;
     variables::set(client, &application.id, &pairs).await?;
     let deployment = client.trigger_deployment(&application.id, &TriggerDeployment::default()).await?;
     if args.no_wait {

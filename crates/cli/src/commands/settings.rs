@@ -30,7 +30,8 @@ pub struct Settings {
     /// A container is started again only when it ends by itself.
     #[arg(long)]
     pub no_liveness: bool,
-    /// What the application speaks; grpc means HTTP/2 without TLS. Unlike the others this counts at once.
+    /// What the application speaks; grpc means HTTP/2 without TLS. Unlike the others this counts at once, also for what
+    /// serves.
     #[arg(long, value_enum)]
     pub protocol: Option<Protocol>,
 }
@@ -50,6 +51,34 @@ impl Settings {
 
     /// Sends what differs, and gives it; a plain redeploy changes nothing.
     pub async fn apply(&self, client: &Client, application: &str) -> Result<UpdateProcess, Failure> {
+        self.apply_if(client, application, |_| Ok(())).await
+    }
+
+    /// The same ahead of a deployment. Another protocol counts at once, so one that serves would be lost until the
+    /// deployment is over, and for good when it fails.
+    pub async fn apply_with_a_deployment(
+        &self,
+        client: &Client,
+        application: &str,
+        serves: bool,
+    ) -> Result<UpdateProcess, Failure> {
+        let check =
+            |change: &UpdateProcess| match serves && change.ingress_protocol.is_some() {
+                true => Err(Failure::new(
+                    "another protocol counts at once, also for the version that serves now",
+                )
+                .hint("`darsena apps update NAME --protocol ...` changes it; or deploy under another name")),
+                false => Ok(()),
+            };
+        self.apply_if(client, application, check).await
+    }
+
+    async fn apply_if(
+        &self,
+        client: &Client,
+        application: &str,
+        check: impl Fn(&UpdateProcess) -> Result<(), Failure>,
+    ) -> Result<UpdateProcess, Failure> {
         if !self.is_any() {
             return Ok(UpdateProcess::default());
         }
@@ -57,6 +86,7 @@ impl Settings {
             .await?
             .ok_or_else(|| Failure::new("the application has no web process"))?;
         let change = self.change(&process);
+        check(&change)?;
         if change != UpdateProcess::default() {
             client.update_process(application, &process.id, &change).await?;
         }

@@ -220,6 +220,14 @@ async fn going_back_finds_the_success_before() {
     assert_eq!(last(Some(second.id)).await, Some(first.id));
     assert_eq!(last(Some(failure.id)).await, Some(first.id));
     assert_eq!(last(Some(first.id)).await, None);
+
+    // A restart is the same release once more, and nothing to go back to.
+    let mut restart = Deployment { release: second.release, ..deployment(&shop) };
+    install.ours().enqueue(&restart).await.unwrap();
+    while restart.state != State::Done {
+        restart = install.step(restart).await;
+    }
+    assert_eq!(last(Some(restart.id)).await, Some(first.id));
 }
 
 #[tokio::test]
