@@ -369,7 +369,8 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "not within {} s: {what}", PATIENCE.as_secs());
-        std::thread::sleep(Duration::from_millis(20));
+        // Not more often: a question is often a command, and the API has a limit for each key.
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

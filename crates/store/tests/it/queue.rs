@@ -223,7 +223,7 @@ async fn going_back_finds_the_success_before() {
 
     // A restart is the same release once more, and nothing to go back to.
     let mut restart = Deployment { release: second.release, ..deployment(&shop) };
-    install.ours().enqueue(&restart).await.unwrap();
+    install.ours().enqueue(&restart, None).await.unwrap();
     while restart.state != State::Done {
         restart = install.step(restart).await;
     }
