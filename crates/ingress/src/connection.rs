@@ -35,6 +35,11 @@ const MAX_FAULTY_STREAMS: usize = 100;
 const MAX_SEND_BUFFER: usize = 64 << 10;
 const MAX_FRAME: u32 = 16 << 10;
 
+/// What a client may send ahead of what its application takes: for each request, and for all of a connection. It is
+/// memory of ours; the library's defaults are sixteen and four times as much.
+const REQUEST_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+
 /// A silent HTTP/2 client is asked whether it is still there, and given as long to answer.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 
@@ -123,6 +128,8 @@ async fn serve_http2(io: Guarded, connection: Arc<Connection>, proxy: Arc<Proxy>
         .max_header_list_size(MAX_HEAD as u32)
         .max_frame_size(MAX_FRAME)
         .max_send_buf_size(MAX_SEND_BUFFER)
+        .initial_stream_window_size(REQUEST_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(HTTP2_PING)
         .keep_alive_timeout(HTTP2_PING)
         .serve_connection(TokioIo::new(io), service);

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::Reason;
 use crate::body::RequestBody;
-use crate::pool::Pool;
+use crate::pool::{MAX_SHARING, Pool};
 use crate::table::Backend;
 
 /// A backend that is silent for so long while something is under way is asked whether it is there.
@@ -23,6 +23,11 @@ const HTTP2_PING: Duration = Duration::from_secs(20);
 /// The same by TCP for what is silent in any protocol.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+
+/// What a backend of HTTP/2 may send ahead of what clients take: for each answer, and for all of a connection. The latter
+/// is enough for all who share it, so that slow clients do not hold up the others' answers.
+const ANSWER_WINDOW: u32 = 32 << 10;
+const CONNECTION_WINDOW: u32 = ANSWER_WINDOW * MAX_SHARING as u32;
 
 const MAX_ANSWER_FIELDS: usize = 200;
 const MAX_ANSWER_HEAD: usize = 128 << 10;
@@ -67,6 +72,8 @@ impl Dialler {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_ANSWER_HEAD as u32)
+            .initial_stream_window_size(ANSWER_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(HTTP2_PING)
             .keep_alive_timeout(HTTP2_PING)
             .handshake(TokioIo::new(stream))

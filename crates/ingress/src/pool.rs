@@ -23,7 +23,7 @@ const YOUNG: Duration = Duration::from_secs(1);
 
 /// Requests that share a connection of HTTP/2. Every server takes as many (RFC 9113, 6.5.2), and what one took too many
 /// would wait for the end of others, which may be streams without end.
-const MAX_SHARING: usize = 100;
+pub(crate) const MAX_SHARING: usize = 100;
 
 /// Idle connections of all backends.
 #[derive(Default)]

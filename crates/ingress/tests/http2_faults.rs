@@ -190,3 +190,46 @@ async fn fields_after_a_body_say_nothing_about_the_request() {
         assert!(!seen.contains("evil") && !seen.contains("666"), "{evil:?}: {seen}");
     }
 }
+
+/// The windows that the other side gives: of a stream by its settings, of the connection by what it adds.
+async fn windows(stream: &mut (impl AsyncReadExt + Unpin)) -> (u32, u32) {
+    let (mut of_stream, mut of_connection) = (None, None);
+    while of_stream.is_none() || of_connection.is_none() {
+        let frame = soon(read_frame(stream)).await.unwrap();
+        let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+        match frame.kind {
+            SETTINGS if frame.flags & ACK == 0 => {
+                let mut settings = frame.payload.chunks(6);
+                of_stream =
+                    settings.find(|setting| setting[..2] == [0, 4]).map(|setting| number(&setting[2..]));
+            }
+            WINDOW_UPDATE if frame.stream == 0 => of_connection = Some(65_535 + number(&frame.payload)),
+            _ => {}
+        }
+    }
+    (of_stream.unwrap(), of_connection.unwrap())
+}
+
+#[tokio::test]
+async fn neither_side_may_send_much_ahead_of_the_other() {
+    let here = here().await;
+    let (seen, mut windows_of_backend) = tokio::sync::mpsc::unbounded_channel();
+    let (address, _) = raw_backend(move |mut stream: TcpStream| {
+        let seen = seen.clone();
+        async move {
+            stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+            stream.read_exact(&mut [0; 24]).await.unwrap();
+            let _ = seen.send(windows(&mut stream).await);
+        }
+    })
+    .await;
+    let backend = ingress::Backend { protocol: ingress::BackendProtocol::H2c, ..speaks_http1("b1", address) };
+    let route = ingress::Route { backends: vec![backend], ..serving("b1", address) };
+    here.publish(ingress::RouteTable { routes: [("a".to_owned(), route)].into(), ..Default::default() })
+        .await;
+    let mut client = RawClient::connect(here.http, &[]).await;
+    assert_eq!(windows(&mut client.0).await, (64 << 10, 256 << 10));
+    assert!(client.send(get(1)).await);
+    let (of_answer, of_connection) = soon(windows_of_backend.recv()).await.unwrap();
+    assert_eq!((of_answer, of_connection), (32 << 10, 3200 << 10));
+}
