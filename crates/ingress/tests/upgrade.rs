@@ -107,7 +107,10 @@ async fn with_http2(http: SocketAddr, load: Arc<Load>) {
                 Ok(answer) => answer,
                 Err(mut error) => {
                     let unsent = error.take_message().is_some();
-                    assert!(unsent, "{:?}", error.into_error());
+                    let error = format!("{:?}", error.into_error());
+                    // One that crossed the last GOAWAY, whose number says that it was not processed (RFC 9113, 6.8).
+                    let unprocessed = error.contains("GoAway(b\"\", NO_ERROR, Remote)");
+                    assert!(unsent || unprocessed, "{error}");
                     break;
                 }
             };
