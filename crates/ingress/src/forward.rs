@@ -32,6 +32,15 @@ pub(crate) struct Failed {
     pub unsent: Option<Request<RequestBody>>,
 }
 
+/// Whether a backend of HTTP/2 says of a request that it did nothing for it.
+fn was_not_processed(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        // A stream ends with the GOAWAY itself only when it is beyond the last one that was processed.
+        cause.is_remote() && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
+}
+
 impl Forwarder {
     pub(crate) fn new(timeouts: Timeouts, limits: Limits) -> Self {
         let dialler = Dialler::new(limits.to_backends, timeouts.connect);
@@ -70,16 +79,21 @@ impl Forwarder {
     }
 
     /// Sends a request to a backend that speaks HTTP/2. One that a shared connection did not take any more goes out
-    /// on a fresh one. The lease is to be kept until the answer is over.
+    /// on a fresh one. So does one without a body of which the backend says that it was not processed, and which is
+    /// safe to repeat for that reason (RFC 9113, 8.7); once. The lease is to be kept until the answer is over.
     pub(crate) async fn send_http2(
         &self,
         backend: &Backend,
         request: Request<RequestBody>,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let upload = request.body().upload();
+        let mut copy = request.body().is_end_stream().then(|| copy_of(&request));
         let mut request = request;
         if let Some((mut shared, lease)) = self.pool.shared(&backend.id) {
-            match self.answer(backend, &upload, shared.try_send_request(request)).await {
+            match self
+                .answer(backend, &upload, repeatable(shared.try_send_request(request), copy.take()))
+                .await
+            {
                 Ok(response) => return Ok((response, lease)),
                 Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
                 Err(failed) => return Err(failed),
@@ -90,7 +104,8 @@ impl Forwarder {
             Err(reason) => return Err(Failed { reason, unsent: Some(request) }),
         };
         let lease = self.pool.share(&backend.id, &fresh);
-        let answer = self.answer(backend, &upload, fresh.try_send_request(request)).await;
+        let answer = repeatable(fresh.try_send_request(request), copy);
+        let answer = self.answer(backend, &upload, answer).await;
         answer.map(|response| (response, lease))
     }
 
@@ -112,7 +127,8 @@ impl Forwarder {
     ) -> Result<Response<Incoming>, Failed> {
         let upload = request.body().upload();
         let is_expected = request.body().is_end_stream() || !is_safe(request.method());
-        let response = self.answer(backend, &upload, sender.try_send_request(request)).await?;
+        let response =
+            self.answer(backend, &upload, repeatable(sender.try_send_request(request), None)).await?;
         if !headers::has_one_length(response.headers()) {
             return Err(Failed { reason: Reason::BadAnswer, unsent: None });
         }
@@ -129,7 +145,7 @@ impl Forwarder {
         &self,
         backend: &Backend,
         upload: &Upload,
-        answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
+        answer: impl Future<Output = Result<Response<Incoming>, Unanswered>>,
     ) -> Result<Response<Incoming>, Failed> {
         let mut answer = std::pin::pin!(answer);
         let result = loop {
@@ -146,10 +162,9 @@ impl Forwarder {
                 }
             }
         };
-        result.map_err(|mut error| {
-            let unsent = error.take_message();
-            tracing::debug!(backend = backend.id, error = %error.error(), "no answer");
-            Failed { reason: reason(error.error(), upload), unsent }
+        result.map_err(|(error, unsent)| {
+            tracing::debug!(backend = backend.id, %error, "no answer");
+            Failed { reason: reason(&error, upload), unsent }
         })
     }
 
@@ -163,6 +178,22 @@ impl Forwarder {
             }
         });
     }
+}
+
+/// Why there is no answer; and the request, as in [`Failed::unsent`].
+type Unanswered = (hyper::Error, Option<Request<RequestBody>>);
+
+/// The answer to a request. One that was not processed is given back like one that was not sent, if there is a copy.
+async fn repeatable(
+    answer: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
+    copy: Option<Request<RequestBody>>,
+) -> Result<Response<Incoming>, Unanswered> {
+    answer.await.map_err(|mut error| {
+        let unsent = error.take_message();
+        let error = error.into_error();
+        let unsent = unsent.or_else(|| copy.filter(|_| was_not_processed(&error)));
+        (error, unsent)
+    })
 }
 
 fn is_repeatable(request: &Request<RequestBody>) -> bool {

@@ -233,3 +233,48 @@ async fn neither_side_may_send_much_ahead_of_the_other() {
     let (of_answer, of_connection) = soon(windows_of_backend.recv()).await.unwrap();
     assert_eq!((of_answer, of_connection), (32 << 10, 3200 << 10));
 }
+
+#[tokio::test]
+async fn a_request_that_an_application_did_not_process_is_sent_once_more() {
+    let here = here().await;
+    // Kind and payload of the frame that refuses the second request: GOAWAY after the first, REFUSED_STREAM, INTERNAL_ERROR.
+    let refusals: [(u8, &[u8], (u16, u64)); 3] = [
+        (GOAWAY, &[], (200, 3)),
+        (RST_STREAM, &[0, 0, 0, 7], (200, 3)),
+        (RST_STREAM, &[0, 0, 0, 2], (502, 2)),
+    ];
+    for (number, (kind, payload, expected)) in refusals.into_iter().enumerate() {
+        let asked = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let counted = asked.clone();
+        let (address, _) = raw_backend(move |mut stream: TcpStream| {
+            let counted = counted.clone();
+            async move {
+                stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+                stream.read_exact(&mut [0; 24]).await.unwrap();
+                while let Some(Frame { kind: came, stream: id, .. }) = read_frame(&mut stream).await {
+                    if came != HEADERS {
+                        continue;
+                    }
+                    let answer = match counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+                        1 if kind == GOAWAY => frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]),
+                        1 => frame(kind, 0, id, payload),
+                        _ => frame(HEADERS, END_HEADERS | END_STREAM, id, &[IS_200]),
+                    };
+                    stream.write_all(&answer).await.unwrap();
+                }
+            }
+        })
+        .await;
+        let id = format!("b{number}");
+        let backend =
+            ingress::Backend { protocol: ingress::BackendProtocol::H2c, ..speaks_http1(&id, address) };
+        let route = ingress::Route { backends: vec![backend], ..serving(&id, address) };
+        let routes = [("a".to_owned(), route)].into();
+        here.publish(ingress::RouteTable { routes, ..Default::default() }).await;
+        assert_eq!(status(&here.get("a", "/").await), 200);
+        let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let answer = here.raw(post).await;
+        let sent = asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!((status(&answer), sent), expected, "{number}: {answer}");
+    }
+}
