@@ -36,6 +36,9 @@ fn a_locked_database_costs_no_request_and_the_deployment_goes_on_afterwards() {
         database.execute_batch("BEGIN EXCLUSIVE").unwrap();
         let since = load.so_far().ok;
         eventually("people ask meanwhile", || load.so_far().ok > since + ENOUGH);
+        // Longer than the platform waits for one change.
+        let held = std::time::Instant::now();
+        eventually("it is held for long", || held.elapsed() > std::time::Duration::from_secs(4));
     }
     deployed(&darsena);
     load.stop().assert_flawless();

@@ -10,12 +10,16 @@ use model::{AppId, CompanyId, Deployment, DeploymentId, Timestamp};
 use store::StoreError;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::platform::Platform;
 
 /// Pause before the database is tried again, when it cannot be written (a full disk, most likely).
 const SAVE_RETRY: Duration = Duration::from_secs(1);
+
+/// Longest time that a deployment waits for a database that another process holds.
+const BUSY_FOR: Duration = Duration::from_secs(600);
 
 /// The drivers of all applications that had a deployment since the start.
 #[derive(Default)]
@@ -120,12 +124,28 @@ impl Platform {
                     cancelled = true;
                     Event::CancelRequested
                 }
-                event = self.step(&deployment, cancel) => event,
+                event = self.step_with_patience(&deployment, cancel) => event,
             };
             self.advance(&mut deployment, event).await;
         }
         failpoint::reach("S18");
         self.conclude(&deployment).await;
+    }
+
+    /// The step, and again as long as another process, such as a backup, holds the database: that is no fault of the
+    /// release. Steps are safe to repeat.
+    async fn step_with_patience(&self, deployment: &Deployment, cancel: &CancellationToken) -> Event {
+        let began = Instant::now();
+        loop {
+            let times_busy = self.store().times_busy();
+            let event = self.step(deployment, cancel).await;
+            let was_busy = self.store().times_busy() != times_busy;
+            if !matches!(event, Event::StepFailed(_)) || !was_busy || began.elapsed() > BUSY_FOR {
+                return event;
+            }
+            tracing::warn!(deployment = %deployment.id, "the database is held by another process; trying again");
+            tokio::time::sleep(SAVE_RETRY).await;
+        }
     }
 
     /// Applies an event and saves the new state. A refused event changes nothing, as the policy says.

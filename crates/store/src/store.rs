@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::CompanyId;
 use rusqlite::{Connection, Transaction};
@@ -31,6 +32,7 @@ struct Inner {
     writer: Writer,
     vault: Arc<Vault>,
     token_file: TokenFile,
+    times_busy: AtomicU64,
 }
 
 /// The files of a data folder that are no good without each other.
@@ -91,7 +93,8 @@ impl Store {
 
         let writer = Writer::start(connection, Reserve::of(&files.database))
             .map_err(file::failed("starting the writer of", &files.database))?;
-        let inner = Inner { readers: Readers::new(files.database), writer, vault, token_file };
+        let readers = Readers::new(files.database);
+        let inner = Inner { readers, writer, vault, token_file, times_busy: AtomicU64::new(0) };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -109,14 +112,14 @@ impl Store {
         &self,
         query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.inner.readers.run(move |transaction| query(transaction)).await
+        self.counted(self.inner.readers.run(move |transaction| query(transaction)).await)
     }
 
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.inner.writer.run(change).await
+        self.counted(self.inner.writer.run(change).await)
     }
 
     /// For what must be possible on a full disk too: removing, and writing down how far a deployment is.
@@ -124,7 +127,20 @@ impl Store {
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.inner.writer.run_on_reserve(change).await
+        self.counted(self.inner.writer.run_on_reserve(change).await)
+    }
+
+    /// How often something was refused because another process held the database. Whoever finds the number grown over
+    /// work that failed, and may do it again, does so.
+    pub fn times_busy(&self) -> u64 {
+        self.inner.times_busy.load(Ordering::SeqCst)
+    }
+
+    fn counted<T>(&self, result: Result<T>) -> Result<T> {
+        if matches!(result, Err(StoreError::Busy)) {
+            self.inner.times_busy.fetch_add(1, Ordering::SeqCst);
+        }
+        result
     }
 
     pub(crate) fn vault(&self) -> Arc<Vault> {
