@@ -49,6 +49,7 @@ e2e:
 soak:
 	scripts/prerequisites build run test
 	cargo rustc --locked -p hello $(STATIC) -- -C target-feature=+crt-static
+	cargo test --locked -p image --test it -- --ignored --nocapture --test-threads=1
 	cargo test --locked -p engine -- soak_ --ignored --nocapture --test-threads=1
 	cargo test --locked -p ingress -- --ignored --nocapture --test-threads=1
 	cargo test --locked -p darsena --test e2e -- --ignored --nocapture --test-threads=1

@@ -4,9 +4,14 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
+
+/// How often a folder is looked at again, and the pause between.
+const LOOKED_AT_AGAIN: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(10);
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -15,7 +20,23 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOF
 ///
 /// It makes no file and no folder, and moves nothing before the files beside it are gone: a disk without a free
 /// inode or block is where it is needed most.
+///
+/// A folder that is not empty although it was emptied is looked at again: a listing that is read while entries go may
+/// pass one over, and a process that was just killed may have made one more.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    let mut again = LOOKED_AT_AGAIN;
+    loop {
+        match remove_once(path) {
+            Err(error) if again > 0 && error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                again -= 1;
+                std::thread::sleep(PAUSE);
+            }
+            removed => return removed,
+        }
+    }
+}
+
+fn remove_once(path: &Path) -> io::Result<()> {
     let top = fs::open(path, FOLDER, Mode::empty())?;
     let mut moved = 0_u64;
     let mut todo = remove_simple(top.as_fd())?;

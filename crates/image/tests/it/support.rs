@@ -114,7 +114,12 @@ impl Bench {
         // A process that is killed while it gets its network namespace ends only then, which a busy kernel makes wait.
         let deadline = Instant::now() + Duration::from_secs(180);
         while !self.left_in_tmp().is_empty() {
-            assert!(Instant::now() < deadline, "left in tmp: {:?}", self.left_in_tmp());
+            assert!(
+                Instant::now() < deadline,
+                "left in tmp: {:?}\n{}",
+                self.left_in_tmp(),
+                listing(&self.root().join("tmp")).join("\n")
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
