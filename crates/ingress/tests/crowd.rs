@@ -243,7 +243,7 @@ async fn others_go_on_beside_five_hundred_idle_connections() {
 }
 
 #[tokio::test]
-#[ignore = "takes most of the files that a process may open"]
+#[ignore = "takes most of the files that a process may open; run by `make soak`"]
 async fn others_go_on_beside_thousands_of_idle_connections() {
     let count = Limits::default().connections.min(10_000) - 500;
     let each = others_go_on_beside(count).await;

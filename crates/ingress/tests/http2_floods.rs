@@ -356,7 +356,7 @@ async fn times_of_others(http: SocketAddr) -> (Duration, Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures, which is worth something on a quiet machine only"]
+#[ignore = "measures, which is worth something on a quiet machine only; run by `make soak`"]
 async fn others_beside_attackers_who_always_come_back() {
     let siege = Siege::of(silent().await).await;
     siege.is_over.store(true, Ordering::SeqCst);

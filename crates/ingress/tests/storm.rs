@@ -208,7 +208,7 @@ async fn no_answer_is_mixed_up_in_a_storm_of_cancelled_and_late_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute; run by `make soak`"]
 async fn no_answer_is_mixed_up_in_a_long_storm() {
     let Tally { whole, late, given_up } = &*no_answer_is_mixed_up(Duration::from_secs(60)).await;
     let line = format!("{whole:?} whole answers, {late:?} late, {given_up:?} given up; none mixed up\n");

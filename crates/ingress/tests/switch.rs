@@ -175,7 +175,7 @@ async fn fifty_switches_under_load_cost_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute or two"]
+#[ignore = "takes a minute or two; run by `make soak`"]
 async fn a_thousand_switches_under_load_cost_no_request() {
     let began = std::time::Instant::now();
     let answered = switches_under_load(1000).await;

@@ -67,7 +67,7 @@ async fn a_killed_supervisor_takes_a_hanging_runtime_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: for make soak"]
+#[ignore = "long; run by `make soak`"]
 async fn soak_a_hanging_runtime_is_given_up() {
     let Some(bench) = Bench::open() else { return };
     for verb in ["start", "delete", "create"] {

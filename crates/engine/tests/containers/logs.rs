@@ -89,7 +89,7 @@ async fn a_flood_of_output_is_bounded_on_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: for make soak"]
+#[ignore = "long; run by `make soak`"]
 async fn soak_a_flood_of_a_gigabyte_is_bounded_on_disk() {
     flood(1074).await;
 }

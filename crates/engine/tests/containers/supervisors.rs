@@ -200,7 +200,7 @@ async fn the_runtime_can_be_killed_at_any_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: for make soak"]
+#[ignore = "long; run by `make soak`"]
 async fn soak_a_supervisor_can_be_killed_at_any_moment() {
     kill_in_the_middle_often(Victim::Supervisor, rounds(1000)).await;
     kill_in_the_middle_often(Victim::Runtime, rounds(500)).await;

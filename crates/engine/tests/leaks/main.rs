@@ -96,7 +96,7 @@ async fn twenty_lives_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "long: for make soak"]
+#[ignore = "long; run by `make soak`"]
 async fn soak_two_hundred_lives_leave_nothing() {
     live_often(rounds(200)).await;
 }
