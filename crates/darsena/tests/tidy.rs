@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crate to the crates of ours that it may depend on, tests aside.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("wire", &[]),
     ("testkit", &[]),
@@ -16,11 +16,12 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("image", &["model", "failpoint"]),
     ("engine", &["model", "failpoint"]),
     ("ingress", &["model"]),
-    ("deploy", &["model", "store", "image", "engine", "ingress", "failpoint"]),
+    ("build", &["model", "failpoint"]),
+    ("deploy", &["model", "store", "image", "engine", "ingress", "build", "failpoint"]),
     ("api", &["model", "store", "wire"]),
     ("client", &["wire"]),
     ("cli", &["client", "wire"]),
-    ("darsena", &["api", "cli", "deploy", "engine", "image", "ingress", "model", "store"]),
+    ("darsena", &["api", "build", "cli", "deploy", "engine", "image", "ingress", "model", "store"]),
 ];
 
 /// A file longer than this wants a second look; tables and tests may stay.

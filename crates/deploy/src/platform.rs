@@ -188,7 +188,10 @@ impl Platform {
             let reference = serving.reference.clone();
             return self.enqueue(&record, reference, Some(&serving), request.trigger, request.key).await;
         }
-        let reference = request.reference.unwrap_or_else(|| record.source.image_reference().to_owned());
+        let reference = request
+            .reference
+            .or_else(|| record.source.image_reference().map(str::to_owned))
+            .unwrap_or_default();
         self.enqueue(&record, reference, None, request.trigger, request.key).await
     }
 
@@ -369,6 +372,8 @@ impl Platform {
             company: app.company,
             trigger,
             reference,
+            git: again.and_then(|earlier| earlier.git.clone()),
+            image_of: None,
             digest: again.and_then(|earlier| earlier.digest.clone()),
             credential: again.and_then(|earlier| earlier.credential),
             release: again.and_then(|earlier| earlier.release),

@@ -35,10 +35,11 @@ impl Platform {
     pub(crate) async fn step(&self, deployment: &Deployment, cancel: &CancellationToken) -> Event {
         let phase = deployment.state.phase();
         let result = match deployment.state.work() {
-            Work::Nothing => Ok(Event::Begun { release_known: deployment.release.is_some() }),
+            Work::Nothing => Ok(Event::Begun(deployment.beginning())),
             Work::Resolve => {
                 within(RESOLVE_LIMIT, phase, "Reading the image", self.resolve(deployment)).await
             }
+            Work::Fetch | Work::Build => Err(no_builder(phase)),
             Work::Pull => within(PULL_LIMIT, phase, "Pulling the image", self.pull(deployment)).await,
             Work::Create => {
                 within(ENGINE_LIMIT, phase, "Making the container", self.create(deployment)).await
@@ -61,7 +62,10 @@ impl Platform {
         self.note(deployment, &format!("Resolving {reference}")).await;
         let company = self.store().company(deployment.company);
         let app = company.app(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
-        let Source::Image { credential, .. } = app.source;
+        let credential = match app.source {
+            Source::Image { credential, .. } => credential,
+            Source::Git(_) => None,
+        };
         let noted = company.deployment_uses(deployment.id, credential).await;
         noted.map_err(|error| store_failure(phase, &error))?;
         let _sweep = self.images_in_use().await;
@@ -86,6 +90,7 @@ impl Platform {
             digest: resolved.digest.clone(),
             manifest: resolved.manifest.clone(),
             credential,
+            commit: None,
             env: plan::release_env(&variables, port),
             command,
             port,
@@ -305,6 +310,11 @@ fn no_command(reference: &Reference) -> Failure {
         format!("{reference} names no program to start: it has neither an entry point nor a command.");
     let hint = "Give the web process a start command, or build the image with ENTRYPOINT or CMD.";
     Failure::new(Phase::Resolve, FailureCode::CommandNotFound, message, Some(hint))
+}
+
+fn no_builder(phase: Phase) -> Failure {
+    let message = "This version does not build images.";
+    Failure::new(phase, FailureCode::BuilderMissing, message, None)
 }
 
 fn layers_gone(reference: &str) -> Failure {

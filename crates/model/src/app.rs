@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::git::GitSource;
 use crate::id::{
     AppId, CompanyId, CredentialId, DeploymentId, EnvVarId, ProcessId, ProjectId, ResourceTypeId,
 };
 use crate::name::AppName;
 
-/// What a person added: an image (later also a repository) that runs with a URL.
+/// What a person added: an image or a repository that runs with a URL.
 #[derive(Clone, Debug, PartialEq)]
 pub struct App {
     pub id: AppId,
@@ -38,13 +39,24 @@ pub struct App {
 pub enum Source {
     /// A ready image. The reference is the text as the client sent it; it was checked to be one.
     Image { reference: String, credential: Option<CredentialId> },
+    /// A repository that an image is built from.
+    Git(GitSource),
 }
 
 impl Source {
-    /// The image reference as written.
-    pub fn image_reference(&self) -> &str {
+    /// The image reference as written; `None` for what is built.
+    pub fn image_reference(&self) -> Option<&str> {
         match self {
-            Source::Image { reference, .. } => reference,
+            Source::Image { reference, .. } => Some(reference),
+            Source::Git(_) => None,
+        }
+    }
+
+    /// The repository; `None` for a ready image.
+    pub fn git(&self) -> Option<&GitSource> {
+        match self {
+            Source::Image { .. } => None,
+            Source::Git(git) => Some(git),
         }
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! Waiting > Resolving > Pulling > Creating > Starting > Checking > Switching > Draining > Done
-//!    |          \__________\_________\__________\__________\__________\___> Undoing > Failed
+//!    | \                 /  \_________\__________\__________\__________\___> Undoing > Failed
+//!    |  Fetching > Building
 //!    \___> Skipped
 //! ```
+//!
+//! A ready image is resolved; a repository is fetched and built. Those three can fail or be cancelled like the rest.
 //!
 //! Two pure functions are the whole policy:
 //!
@@ -22,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::failure::{Failure, FailureCode, Phase};
+use crate::git::GitOrder;
 use crate::id::{AppId, CompanyId, CredentialId, DeploymentId, ReleaseId};
 use crate::image::Digest;
 
@@ -32,8 +36,13 @@ pub struct Deployment {
     pub app: AppId,
     pub company: CompanyId,
     pub trigger: Trigger,
-    /// Reference to roll out, as written.
+    /// Reference to roll out, as written. Of what is built: `localhost/NAME:COMMIT`, and empty until the commit is
+    /// known. No registry has that, nor has it a name here; it is for people.
     pub reference: String,
+    /// What is built; `None`: a ready image.
+    pub git: Option<GitOrder>,
+    /// The release, of this or another application, whose image is rolled out with the settings of this one.
+    pub image_of: Option<ReleaseId>,
     /// Digest that the reference resolved to; `None` before that.
     pub digest: Option<Digest>,
     /// Which credential the registry is asked with; `None`: anonymously. It outlives the credential.
@@ -56,6 +65,12 @@ pub enum Trigger {
     ManualDeploy,
     RollbackDeployment,
     Restart,
+    /// A push to the repository.
+    AutoDeployOnPush,
+    /// The secret address of the application.
+    DeployHook,
+    /// The image of another application.
+    Promote,
 }
 
 impl Trigger {
@@ -65,6 +80,9 @@ impl Trigger {
             Trigger::ManualDeploy => "MANUAL_DEPLOY",
             Trigger::RollbackDeployment => "ROLLBACK_DEPLOYMENT",
             Trigger::Restart => "RESTART",
+            Trigger::AutoDeployOnPush => "AUTO_DEPLOY_ON_PUSH",
+            Trigger::DeployHook => "DEPLOY_HOOK",
+            Trigger::Promote => "PROMOTE",
         }
     }
 }
@@ -76,6 +94,9 @@ pub enum State {
     /// In the queue of its application.
     Waiting,
     Resolving,
+    /// The commit is looked up and its files are fetched.
+    Fetching,
+    Building,
     Pulling,
     Creating,
     Starting,
@@ -98,11 +119,11 @@ pub enum State {
 /// What can happen to a deployment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Its turn has come; `release_known` when there is nothing to resolve.
-    Begun {
-        release_known: bool,
-    },
+    /// Its turn has come.
+    Begun(Beginning),
     Resolved,
+    Fetched,
+    Built,
     Pulled,
     Created,
     Started,
@@ -118,11 +139,37 @@ pub enum Event {
     Undone,
 }
 
+/// What a deployment begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// A reference that has to be resolved.
+    Image,
+    /// A repository.
+    Git,
+    /// A release that is known already.
+    Release,
+}
+
+impl Deployment {
+    /// What it begins with.
+    pub fn beginning(&self) -> Beginning {
+        match (&self.release, &self.git) {
+            (Some(_), _) => Beginning::Release,
+            (None, Some(_)) => Beginning::Git,
+            (None, None) => Beginning::Image,
+        }
+    }
+}
+
 /// What there is to do in a state.
 #[derive(Debug, PartialEq)]
 pub enum Work {
     /// Reference to digest, configuration and release.
     Resolve,
+    /// Revision to commit, and its files.
+    Fetch,
+    /// Files to image, configuration and release.
+    Build,
     /// Layers in place.
     Pull,
     Create,
@@ -153,10 +200,13 @@ impl State {
     pub fn next(self, event: Event) -> Result<State, Refused> {
         use {Event as E, State as S};
         Ok(match (self, event) {
-            (S::Waiting, E::Begun { release_known: false }) => S::Resolving,
-            (S::Waiting, E::Begun { release_known: true }) => S::Pulling,
+            (S::Waiting, E::Begun(Beginning::Image)) => S::Resolving,
+            (S::Waiting, E::Begun(Beginning::Git)) => S::Fetching,
+            (S::Waiting, E::Begun(Beginning::Release)) => S::Pulling,
             (S::Waiting, E::CancelRequested | E::Superseded) => S::Skipped,
             (S::Resolving, E::Resolved) => S::Pulling,
+            (S::Fetching, E::Fetched) => S::Building,
+            (S::Building, E::Built) => S::Pulling,
             (S::Pulling, E::Pulled) => S::Creating,
             (S::Creating, E::Created) => S::Starting,
             (S::Starting, E::Started) => S::Checking,
@@ -179,6 +229,8 @@ impl State {
         match self {
             State::Waiting => Work::Nothing,
             State::Resolving => Work::Resolve,
+            State::Fetching => Work::Fetch,
+            State::Building => Work::Build,
             State::Pulling => Work::Pull,
             State::Creating => Work::Create,
             State::Starting => Work::Start,
@@ -195,6 +247,8 @@ impl State {
         match self {
             State::Waiting => "waiting",
             State::Resolving => "resolving",
+            State::Fetching => "fetching",
+            State::Building => "building",
             State::Pulling => "pulling",
             State::Creating => "creating",
             State::Starting => "starting",
@@ -237,6 +291,8 @@ impl State {
     pub fn phase(&self) -> Phase {
         match self {
             State::Waiting | State::Resolving => Phase::Resolve,
+            State::Fetching => Phase::Checkout,
+            State::Building => Phase::Build,
             State::Pulling => Phase::Pull,
             State::Creating | State::Starting => Phase::Start,
             State::Checking => Phase::Health,
@@ -248,7 +304,7 @@ impl State {
     fn is_reversible(&self) -> bool {
         use State::*;
         match self {
-            Resolving | Pulling | Creating | Starting | Checking | Switching => true,
+            Resolving | Fetching | Building | Pulling | Creating | Starting | Checking | Switching => true,
             Waiting | Draining { .. } | Done | Undoing { .. } | Failed { .. } | Skipped => false,
         }
     }
@@ -271,6 +327,8 @@ mod tests {
         vec![
             State::Waiting,
             State::Resolving,
+            State::Fetching,
+            State::Building,
             State::Pulling,
             State::Creating,
             State::Starting,
@@ -286,9 +344,12 @@ mod tests {
 
     fn all_events() -> Vec<(&'static str, Event)> {
         vec![
-            ("begun", Event::Begun { release_known: false }),
-            ("begun*", Event::Begun { release_known: true }),
+            ("begun", Event::Begun(Beginning::Image)),
+            ("begun git", Event::Begun(Beginning::Git)),
+            ("begun*", Event::Begun(Beginning::Release)),
             ("resolved", Event::Resolved),
+            ("fetched", Event::Fetched),
+            ("built", Event::Built),
             ("pulled", Event::Pulled),
             ("created", Event::Created),
             ("started", Event::Started),
@@ -304,19 +365,21 @@ mod tests {
 
     /// The whole policy as one table, to read and to review.
     const TABLE: &str = "
-          begun     begun*    resolved  pulled    created   started   healthy   switched  drained   failed    cancel    newer     undone
-waiting   resolving pulling   .         .         .         .         .         .         .         .         skipped   skipped   .
-resolving .         .         pulling   .         .         .         .         .         .         undoing   undoing   .         .
-pulling   .         .         .         creating  .         .         .         .         .         undoing   undoing   .         .
-creating  .         .         .         .         starting  .         .         .         .         undoing   undoing   .         .
-starting  .         .         .         .         .         checking  .         .         .         undoing   undoing   .         .
-checking  .         .         .         .         .         .         switching .         .         undoing   undoing   .         .
-switching .         .         .         .         .         .         .         draining  .         undoing   undoing   .         .
-draining  .         .         .         .         .         .         .         .         done      .         refused   .         .
-done      .         .         .         .         .         .         .         .         .         .         over      .         .
-undoing   .         .         .         .         .         .         .         .         .         .         .         .         failed
-failed    .         .         .         .         .         .         .         .         .         .         over      .         .
-skipped   .         .         .         .         .         .         .         .         .         .         over      .         .
+          begun     begun git begun*    resolved  fetched   built     pulled    created   started   healthy   switched  drained   failed    cancel    newer     undone
+waiting   resolving fetching  pulling   .         .         .         .         .         .         .         .         .         .         skipped   skipped   .
+resolving .         .         .         pulling   .         .         .         .         .         .         .         .         undoing   undoing   .         .
+fetching  .         .         .         .         building  .         .         .         .         .         .         .         undoing   undoing   .         .
+building  .         .         .         .         .         pulling   .         .         .         .         .         .         undoing   undoing   .         .
+pulling   .         .         .         .         .         .         creating  .         .         .         .         .         undoing   undoing   .         .
+creating  .         .         .         .         .         .         .         starting  .         .         .         .         undoing   undoing   .         .
+starting  .         .         .         .         .         .         .         .         checking  .         .         .         undoing   undoing   .         .
+checking  .         .         .         .         .         .         .         .         .         switching .         .         undoing   undoing   .         .
+switching .         .         .         .         .         .         .         .         .         .         draining  .         undoing   undoing   .         .
+draining  .         .         .         .         .         .         .         .         .         .         .         done      .         refused   .         .
+done      .         .         .         .         .         .         .         .         .         .         .         .         .         over      .         .
+undoing   .         .         .         .         .         .         .         .         .         .         .         .         .         .         .         failed
+failed    .         .         .         .         .         .         .         .         .         .         .         .         .         over      .         .
+skipped   .         .         .         .         .         .         .         .         .         .         .         .         .         over      .         .
 ";
 
     #[test]

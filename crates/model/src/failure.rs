@@ -34,6 +34,10 @@ impl Failure {
 pub enum Phase {
     /// Reference to digest.
     Resolve,
+    /// Repository to files.
+    Checkout,
+    /// Files to image.
+    Build,
     /// Layers to files.
     Pull,
     /// The container was not created, or ended before it was healthy.
@@ -49,6 +53,8 @@ impl Phase {
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Resolve => "resolve",
+            Phase::Checkout => "checkout",
+            Phase::Build => "build",
             Phase::Pull => "pull",
             Phase::Start => "start",
             Phase::Health => "health",
@@ -102,6 +108,32 @@ codes! {
     LayerMissing = "layer_missing",
     /// No room on the disk.
     DiskFull = "disk_full",
+    GitUrlInvalid = "git_url_invalid",
+    /// The Git server cannot be reached, or its certificate is not trusted.
+    GitUnreachable = "git_unreachable",
+    /// The login was not accepted, or the repository wants one.
+    GitUnauthorized = "git_unauthorized",
+    /// The credential is for another server or another scheme.
+    GitCredentialMismatch = "git_credential_mismatch",
+    /// The server has another host key than the one that was pinned.
+    GitHostKeyChanged = "git_host_key_changed",
+    /// No such repository, or this login does not see it.
+    RepositoryNotFound = "repository_not_found",
+    /// No such branch, tag or commit.
+    RevisionNotFound = "revision_not_found",
+    /// Larger than what is fetched.
+    RepositoryTooLarge = "repository_too_large",
+    /// The files cannot be used: a folder that is missing, a link that leads out.
+    RepositoryInvalid = "repository_invalid",
+    /// No Dockerfile, and nothing that one could be made for.
+    DockerfileNotFound = "dockerfile_not_found",
+    DockerfileInvalid = "dockerfile_invalid",
+    /// A step of the Dockerfile failed.
+    BuildFailed = "build_failed",
+    /// The build wanted more processor time, processes, memory or disk than it may have.
+    BuildTooLarge = "build_too_large",
+    /// What builds images is not installed or does not work here.
+    BuilderMissing = "builder_missing",
     CommandNotFound = "command_not_found",
     /// The container ended before it was healthy.
     ExitedEarly = "exited_early",

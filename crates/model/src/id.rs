@@ -68,6 +68,8 @@ ids! {
     DeploymentId,
     /// A stored registry credential.
     CredentialId,
+    /// A stored login for a Git server.
+    GitCredentialId,
     /// A place where containers run. There is one: this machine.
     ClusterId,
     /// A size that a process can have.

@@ -8,6 +8,7 @@ pub mod app;
 pub mod credential;
 pub mod deployment;
 pub mod failure;
+pub mod git;
 pub mod id;
 pub mod image;
 pub mod log;
@@ -20,6 +21,9 @@ pub use app::{App, AppStatus, EnvVar, Kept, Probe, ProbeKind, Process, Source};
 pub use credential::{Credential, CredentialStatus, RegistryKind};
 pub use deployment::{Deployment, Trigger};
 pub use failure::{Failure, FailureCode, Phase};
+pub use git::{
+    BuildSettings, Commit, GitCredential, GitLogin, GitOrder, GitSource, GitUrl, Recipe, Revision,
+};
 pub use id::*;
 pub use name::{AppName, NameError};
 pub use release::{Command, Release};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::app::Probe;
+use crate::git::Commit;
 use crate::id::{AppId, CompanyId, CredentialId, ReleaseId};
 use crate::image::{Digest, ImageConfig};
 use crate::size::Limits;
@@ -23,6 +24,9 @@ pub struct Release {
     /// Which credential it was pulled with; never its secret. `None`: anonymously.
     #[serde(default)]
     pub credential: Option<CredentialId>,
+    /// The commit that it was built from on this machine, so that no registry has it; `None`: it was pulled.
+    #[serde(default)]
+    pub commit: Option<Commit>,
     pub config: ImageConfig,
     /// The application's variables, `PORT` included. Often secrets: sealed at rest, not printed.
     pub env: Vec<(String, String)>,

@@ -130,9 +130,9 @@ fn skip_waiting(db: &Connection, newer: &Deployment) -> Result<()> {
 
 fn insert(db: &Connection, deployment: &Deployment) -> Result<()> {
     db.change_one(
-        "INSERT INTO deployments (id, app, company, \"trigger\", reference, digest, \"release\", credential, state,
-                                  state_details, created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        "INSERT INTO deployments (id, app, company, \"trigger\", reference, digest, \"release\", credential, git,
+                                  image_of, state, state_details, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             deployment.id.to_string(),
             deployment.app.to_string(),
@@ -142,6 +142,8 @@ fn insert(db: &Connection, deployment: &Deployment) -> Result<()> {
             deployment.digest.as_ref().map(|digest| digest.as_str()),
             deployment.release.map(|release| release.to_string()),
             deployment.credential.map(|credential| credential.to_string()),
+            deployment.git.as_ref().map(row::to_json).transpose()?,
+            deployment.image_of.map(|release| release.to_string()),
             State::Waiting.name(),
             row::to_json(&State::Waiting)?,
             row::nanoseconds(deployment.created_at),
@@ -238,6 +240,8 @@ pub fn deployment(row: &Row<'_>) -> Result<Deployment> {
         company: row::parsed(row, "company")?,
         trigger: row::word(row.get("trigger")?, "trigger")?,
         reference: row.get("reference")?,
+        git: row::json_if_any(row, "git")?,
+        image_of: row::parsed_if_any(row, "image_of")?,
         digest: row::parsed_if_any(row, "digest")?,
         credential: row::parsed_if_any(row, "credential")?,
         release: row::parsed_if_any(row, "release")?,

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_credentials.sql"),
     include_str!("../migrations/0003_instances.sql"),
     include_str!("../migrations/0004_repeated_requests.sql"),
+    include_str!("../migrations/0005_git.sql"),
 ];
 
 /// The version that a database has after all migrations.

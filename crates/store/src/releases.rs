@@ -51,9 +51,9 @@ fn insert(db: &Connection, release: &Release, vault: &Vault) -> Result<()> {
     let env = Zeroizing::new(row::to_json(&release.env)?);
     let env = vault.seal(&place(&id, release.company), env.as_bytes())?;
     db.change_one(
-        "INSERT INTO releases (id, app, company, reference, digest, manifest, credential, config, env, command,
+        "INSERT INTO releases (id, app, company, reference, digest, manifest, credential, \"commit\", config, env, command,
                                port, instances, probe, liveness, limits, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         params![
             id,
             release.app.to_string(),
@@ -62,6 +62,7 @@ fn insert(db: &Connection, release: &Release, vault: &Vault) -> Result<()> {
             release.digest.as_str(),
             release.manifest.as_str(),
             release.credential.map(|credential| credential.to_string()),
+            release.commit.as_ref().map(row::to_json).transpose()?,
             row::to_json(&release.config)?,
             env,
             row::to_json(&release.command)?,
@@ -89,6 +90,7 @@ pub fn release(row: &Row<'_>, vault: &Vault) -> Result<Release> {
         digest: row::parsed(row, "digest")?,
         manifest: row::parsed(row, "manifest")?,
         credential: row::parsed_if_any(row, "credential")?,
+        commit: row::json_if_any(row, "commit")?,
         config: row::json(row, "config")?,
         // The parser's words could quote the value, so they are left out.
         env: serde_json::from_slice(&env)

@@ -119,7 +119,10 @@ async fn changed(call: &Call, mut app: App, input: &UpdateApplication) -> Result
     }
     application::check_policy(input.image_policy)?;
     application::keep(&mut app.kept, input)?;
-    let Source::Image { reference, credential: login } = &mut app.source;
+    let Source::Image { reference, credential: login } = &mut app.source else {
+        app.updated_at = Timestamp::now();
+        return Ok(app);
+    };
     // Whether the credential fits the image is left to the deployment, which says `credential_host_mismatch`: image
     // and credential can be changed one after the other, and a client that sends all fields must not be kept from
     // changing a name while the two do not fit. A credential goes to its own host only, so nothing is risked.
@@ -138,8 +141,8 @@ async fn changed(call: &Call, mut app: App, input: &UpdateApplication) -> Result
 
 /// Asks the registry about a new image; the one that the application has already is not looked at again.
 async fn refuse_unusable_image(call: &Call, known: &App, wanted: &App) -> Result<(), ApiError> {
-    let Source::Image { reference, credential } = &wanted.source;
-    if reference == known.source.image_reference() {
+    let Source::Image { reference, credential } = &wanted.source else { return Ok(()) };
+    if Some(reference.as_str()) == known.source.image_reference() {
         return Ok(());
     }
     images::refuse_unusable(&call.state, call.company(), &checked_image(reference)?, *credential).await

@@ -27,7 +27,7 @@ pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
         return Answer::ok(&show(&call, &earlier));
     }
     let input: TriggerDeployment = call.json_or_empty()?;
-    let image = deployment::wanted_image(app.source.image_reference(), &input)?;
+    let image = deployment::wanted_image(app.source.image_reference().unwrap_or_default(), &input)?;
     let restart = input.is_restart.unwrap_or(false);
     let request = DeployRequest {
         image,

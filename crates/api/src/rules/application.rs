@@ -134,7 +134,10 @@ pub struct Around {
 
 /// The full record.
 pub fn show(app: &App, around: Around) -> Application {
-    let model::Source::Image { reference, credential } = &app.source;
+    let (reference, credential) = match &app.source {
+        model::Source::Image { reference, credential } => (Some(reference), credential.as_ref()),
+        model::Source::Git(git) => (None, git.build.base_credential.as_ref()),
+    };
     let kept = &app.kept;
     Application {
         id: app.id.to_string(),
@@ -151,7 +154,7 @@ pub fn show(app: &App, around: Around) -> Application {
         git_type: None,
         repo_url: None,
         default_branch: get(kept, "default_branch"),
-        docker_image: Some(reference.clone()),
+        docker_image: reference.cloned(),
         docker_image_digest: around.digest.map(String::from),
         docker_registry_credential_id: credential.map(|id| id.to_string()),
         image_policy: ImagePolicy::ResolveOnDeploy,

@@ -98,6 +98,8 @@ impl Double {
             company: app.company,
             trigger,
             reference,
+            git: None,
+            image_of: None,
             digest: None,
             credential: None,
             release: None,
@@ -138,6 +140,7 @@ fn release(record: &Deployment) -> Release {
         digest: digest(1),
         manifest: digest(2),
         credential: None,
+        commit: None,
         config: ImageConfig::default(),
         env: Vec::new(),
         command: Command::Image,
@@ -178,7 +181,8 @@ impl Platform for Double {
     ) -> Result<Deployment, PlatformError> {
         let app = self.app(company, app).await?;
         self.requests.lock().expect("the list").push(request.clone());
-        let reference = request.image.unwrap_or_else(|| app.source.image_reference().to_owned());
+        let reference =
+            request.image.unwrap_or_else(|| app.source.image_reference().unwrap_or_default().to_owned());
         self.enqueue(&app, reference, request.trigger, request.key).await
     }
 

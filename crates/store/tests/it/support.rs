@@ -107,11 +107,13 @@ impl Install {
     /// Does the next step of a deployment as the driver would, without containers.
     pub async fn step(&self, mut deployment: Deployment) -> Deployment {
         let event = match &deployment.state {
-            State::Waiting => Event::Begun { release_known: deployment.release.is_some() },
+            State::Waiting => Event::Begun(deployment.beginning()),
             State::Resolving => {
                 self.ours().resolved(deployment.id, &release(&deployment)).await.unwrap();
                 Event::Resolved
             }
+            State::Fetching => Event::Fetched,
+            State::Building => Event::Built,
             State::Pulling => Event::Pulled,
             State::Creating => Event::Created,
             State::Starting => Event::Started,
@@ -227,6 +229,8 @@ pub fn deployment(app: &App) -> Deployment {
         company: app.company,
         trigger: Trigger::ManualDeploy,
         reference: "nginx:1".to_owned(),
+        git: None,
+        image_of: None,
         digest: None,
         credential: None,
         release: None,
@@ -251,6 +255,7 @@ pub fn release(deployment: &Deployment) -> Release {
         digest: Digest::from_sha256([1; 32]),
         manifest: Digest::from_sha256(manifest),
         credential: None,
+        commit: None,
         config: ImageConfig::default(),
         env: vec![("PORT".to_owned(), "8080".to_owned())],
         command: Command::Words(vec!["serve".to_owned()]),
