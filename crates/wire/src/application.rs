@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Commit;
+
 /// Where the code of an application comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ApplicationSource {
     PrivateGit,
     PublicGit,
+    #[default]
     DockerImage,
     /// Made by the platform (clones, previews). In answers only; a request with it is refused by the server.
     App,
@@ -37,9 +40,12 @@ pub enum ApplicationType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum BuildType {
+    /// The repository's Dockerfile, or the one given; where there is none one is made.
     Dockerfile,
     Pack,
     Nixpacks,
+    /// A Dockerfile is made from what the repository holds, whether or not it has one. Extension.
+    Made,
 }
 
 /// A Git provider.
@@ -119,6 +125,21 @@ pub struct Application {
     pub build_cache_enabled: bool,
     pub dockerfile_path: Option<String>,
     pub docker_context: Option<String>,
+    /// The Dockerfile itself, instead of one of the repository. Echo. Extension.
+    #[serde(default)]
+    pub dockerfile_text: Option<String>,
+    /// Extension.
+    #[serde(default)]
+    pub submodules_enabled: bool,
+    /// Fetch the files that Git LFS keeps elsewhere. Extension.
+    #[serde(default)]
+    pub lfs_enabled: bool,
+    /// Login for the repository. Extension.
+    #[serde(default)]
+    pub git_credential_id: Option<String>,
+    /// The commit that serves now; `None` for what was not built. Extension.
+    #[serde(default)]
+    pub serving_commit: Option<Commit>,
     pub pack_builder: Option<String>,
     pub nixpacks_version: Option<String>,
     pub buildpacks: Vec<Buildpack>,
@@ -167,7 +188,7 @@ pub struct ApplicationListItem {
 }
 
 /// The body of `POST /applications`. A `null` means the same as a field that is left out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateApplication {
     /// 2 to 64 characters.
     pub display_name: String,
@@ -188,6 +209,26 @@ pub struct CreateApplication {
     pub repo_url: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_branch: Option<String>,
+    /// Login for the repository. Extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_credential_id: Option<String>,
+    /// This and the other build settings: extension. Left out, they are as [`UpdateApplication`] would find them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_type: Option<BuildType>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_cache_enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile_path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker_context: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile_text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submodules_enabled: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lfs_enabled: Option<bool>,
 }
 
 /// The body of `PATCH /applications/{id}`: only the fields present are changed.
@@ -224,6 +265,18 @@ pub struct UpdateApplication {
     pub dockerfile_path: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker_context: Option<String>,
+    /// 1 to 65536 characters; `Some(None)` removes it. Extension.
+    #[serde(default, with = "crate::present", skip_serializing_if = "Option::is_none")]
+    pub dockerfile_text: Option<Option<String>>,
+    /// Extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submodules_enabled: Option<bool>,
+    /// Extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lfs_enabled: Option<bool>,
+    /// `Some(None)` removes it. Extension.
+    #[serde(default, with = "crate::present", skip_serializing_if = "Option::is_none")]
+    pub git_credential_id: Option<Option<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pack_builder: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

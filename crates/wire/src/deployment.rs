@@ -104,12 +104,42 @@ pub struct DeploymentFailure {
 /// How far a running deployment is. Extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentProgress {
-    /// What it does now: `resolving`, `pulling`, `creating`, `starting`, `checking`, `switching`, `draining`,
-    /// `undoing`. Clients accept words that they do not know.
+    /// What it does now: `resolving`, `fetching`, `building`, `pulling`, `creating`, `starting`, `checking`, `switching`,
+    /// `draining`, `undoing`. Clients accept words that they do not know.
     pub step: String,
     /// The image's layers, lowest first; empty until the manifest is known.
     #[serde(default)]
     pub layers: Vec<LayerProgress>,
+    /// The steps of the Dockerfile that have begun, in order; empty for an image.
+    #[serde(default)]
+    pub build_steps: Vec<BuildStep>,
+}
+
+/// A step of a Dockerfile that is built. Extension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildStep {
+    /// From 1, over all stages.
+    pub number: u32,
+    pub of: u32,
+    /// Name of its stage, or the stage's number from 1.
+    pub stage: String,
+    /// The instruction, as written.
+    pub text: String,
+    pub state: BuildStepState,
+    pub started_at: String,
+    /// `None` while it runs.
+    pub finished_at: Option<String>,
+}
+
+/// Where a step of a Dockerfile is. Extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildStepState {
+    Running,
+    Done,
+    /// Its result was there from an earlier build.
+    Cached,
+    Failed,
 }
 
 /// One layer of the image being pulled. Extension.
@@ -139,9 +169,12 @@ pub enum LayerState {
 /// The body of `POST /applications/{id}/deployments`. All fields are optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerDeployment {
-    /// Git sources only.
+    /// Git sources only: the branch of this name, else the tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// Git sources only: full id of a commit; `branch` is then where it is said to be. Extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_sha: Option<String>,
     /// Full reference for this deployment; refused together with the next two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker_image: Option<String>,

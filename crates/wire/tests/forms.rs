@@ -156,3 +156,16 @@ fn a_credential_has_its_extensions_or_none_of_them() {
     assert_eq!(serde_json::to_value(&name_only).expect("JSON"), bare);
     assert_eq!(serde_json::from_value::<DockerRegistry>(bare).expect("a credential"), name_only);
 }
+
+#[test]
+fn git_forms_are_written_as_they_are_read() {
+    unchanged::<UpdateApplication>(
+        json!({"dockerfile_text": null, "git_credential_id": null, "build_type": "made"}),
+    );
+    unchanged::<CreateGitCredential>(json!({"name": "g", "kind": "deploy_key", "host": "git.example.com"}));
+    unchanged::<PushWebhook>(json!({"url": "https://d/hook", "last_called_at": null}));
+    unchanged::<BuildStep>(
+        json!({"number": 1, "of": 2, "stage": "build", "text": "RUN make", "state": "cached",
+                                  "started_at": "t", "finished_at": null}),
+    );
+}

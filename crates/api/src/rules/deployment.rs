@@ -124,5 +124,6 @@ fn show_progress(state: &State, progress: Option<Progress>) -> Option<Deployment
     Some(DeploymentProgress {
         step: state.name().to_owned(),
         layers: layers.into_iter().map(show_layer).collect(),
+        build_steps: Vec::new(),
     })
 }

@@ -147,11 +147,7 @@ async fn create(
         source: ApplicationSource::DockerImage,
         docker_image: Some(image.clone()),
         docker_registry_credential_id: credential.map(|credential| credential.id.clone()),
-        image_policy: None,
-        project_id: None,
-        git_type: None,
-        repo_url: None,
-        default_branch: None,
+        ..Default::default()
     };
     let application = client.create_application(&request).await?;
     if application.name == args.name {

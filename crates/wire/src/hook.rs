@@ -1,0 +1,33 @@
+//! Addresses that start a deployment without an API key, and promotion.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// The secret address of an application: whoever knows it may deploy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentHook {
+    /// An empty POST to it starts a deployment of the configured source.
+    pub url: Secret,
+    /// Extension.
+    #[serde(default)]
+    pub last_called_at: Option<String>,
+}
+
+/// Where a Git server sends its pushes. Extension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushWebhook {
+    /// No secret: what is sent there has to be signed.
+    pub url: String,
+    /// Only in the answer that made it: the Git server signs with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Secret>,
+    pub last_called_at: Option<String>,
+}
+
+/// The body of `POST /applications/{id}/promote`: what serves there is rolled out here, too, without a new build.
+/// Extension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromoteApplication {
+    pub target_app_id: String,
+}
