@@ -110,8 +110,8 @@ pub struct DeploymentProgress {
     /// The image's layers, lowest first; empty until the manifest is known.
     #[serde(default)]
     pub layers: Vec<LayerProgress>,
-    /// The steps of the Dockerfile that have begun, in order; empty for an image.
-    #[serde(default)]
+    /// The steps of the Dockerfile that have begun, in order. Left out when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub build_steps: Vec<BuildStep>,
 }
 
