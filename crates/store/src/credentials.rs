@@ -192,7 +192,10 @@ fn delete(db: &Connection, id: CredentialId, company: CompanyId, force: bool) ->
         return Err(StoreError::CredentialInUse(names));
     }
     let (id, company, now) = (id.to_string(), company.to_string(), row::nanoseconds(Timestamp::now()));
-    let sql = "UPDATE apps SET source = json_set(source, '$.Image.credential', NULL), updated_at = ?3
+    // It is the login of an image or of the base images of a build; a path that a source does not have stays away.
+    let sql = "UPDATE apps
+               SET source = json_replace(source, '$.Image.credential', NULL, '$.Git.build.base_credential', NULL),
+                   updated_at = ?3
                WHERE credential = ?1 AND company = ?2";
     db.change(sql, params![id, company, now])?;
     db.change_one("DELETE FROM credentials WHERE id = ?1 AND company = ?2", [id, company])

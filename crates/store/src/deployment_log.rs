@@ -10,6 +10,9 @@ use crate::{CompanyStore, Result, row};
 const LONGEST_TEXT: usize = 4096;
 const CUT: &str = "…";
 
+/// Lines of a deployment that are kept; the oldest go. A build says as much as its Dockerfile pleases.
+const KEPT_LINES: u32 = 5000;
+
 /// A line of a deployment's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentLogLine {
@@ -42,6 +45,30 @@ impl CompanyStore {
         let sql = "INSERT INTO deployment_log (deployment, at, severity, text)
                    SELECT id, ?3, ?4, ?5 FROM deployments WHERE id = ?1 AND company = ?2";
         self.store.write(move |db| db.change_one(sql, params![id, company, now, severity, text])).await
+    }
+
+    /// Adds lines with the moment, the severity and the text of each, all or none. Of a deployment with more than 5000
+    /// lines the oldest go. Texts are cut as by [`CompanyStore::append_deployment_log`].
+    pub async fn append_deployment_lines(
+        &self,
+        id: DeploymentId,
+        lines: Vec<(Timestamp, &'static str, String)>,
+    ) -> Result<()> {
+        let (id, company) = (id.to_string(), self.id());
+        let owned = "SELECT 1 FROM deployments WHERE id = ?1 AND company = ?2";
+        let add = "INSERT INTO deployment_log (deployment, at, severity, text) VALUES (?1, ?2, ?3, ?4)";
+        let old = "DELETE FROM deployment_log WHERE deployment = ?1
+                   AND seq <= (SELECT seq FROM deployment_log WHERE deployment = ?1
+                               ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
+        self.store
+            .write(move |db| {
+                db.one(owned, [&id, &company], |_| Ok(()))?;
+                for (at, severity, text) in lines {
+                    db.change(add, params![id, row::nanoseconds(at), severity, capped(&text)])?;
+                }
+                db.change(old, params![id, KEPT_LINES]).map(drop)
+            })
+            .await
     }
 
     /// Lines of a deployment's log, oldest first; of more than the limit the newest ones.

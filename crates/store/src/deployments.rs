@@ -1,7 +1,10 @@
 //! Deployments: the queue of each application, and the switch.
 
 use model::deployment::{Event, State};
-use model::{AppId, AppStatus, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, Timestamp};
+use model::git::{GitOrder, Revision};
+use model::{
+    AppId, AppStatus, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, Timestamp, Trigger,
+};
 use rusqlite::{Connection, Row, params};
 
 use crate::query::{List, Query};
@@ -12,7 +15,8 @@ impl CompanyStore {
     /// skipped: the newest wins.
     ///
     /// With a key it happens once: when a request of this key queued one before, that one is given instead and
-    /// nothing changes; [`StoreError::RequestKeyReused`] when that was another request.
+    /// nothing changes; [`StoreError::RequestKeyReused`] when that was another request. A push of a commit happens once
+    /// as well, however often the Git server tells of it: the first deployment of this commit by a push is given.
     pub async fn enqueue(&self, deployment: &Deployment, key: Option<&RequestKey>) -> Result<Deployment> {
         self.check_owner(deployment.company)?;
         let (deployment, key, app) = (deployment.clone(), key.cloned(), deployment.app);
@@ -23,6 +27,9 @@ impl CompanyStore {
                 if let Some(key) = &key
                     && let Some(earlier) = request_keys::find(db, company, key)?
                 {
+                    return Ok(earlier);
+                }
+                if let Some(earlier) = pushed_before(db, &deployment)? {
                     return Ok(earlier);
                 }
                 skip_waiting(db, &deployment)?;
@@ -64,6 +71,16 @@ impl CompanyStore {
         self.check_owner(deployment.company)?;
         let deployment = deployment.clone();
         self.store.write_on_reserve(move |db| save(db, &deployment)).await
+    }
+
+    /// Writes down which commit a deployment builds, and what is said of its image: from then on nothing else is built
+    /// for it. Called again it replaces what an interrupted attempt wrote.
+    pub async fn checked_out(&self, id: DeploymentId, order: &GitOrder, reference: &str) -> Result<()> {
+        let (id, company, reference) = (id.to_string(), self.id(), reference.to_owned());
+        let order = row::to_json(order)?;
+        let sql = "UPDATE deployments SET git = ?3, reference = ?4
+                   WHERE id = ?1 AND company = ?2 AND git IS NOT NULL";
+        self.store.write(move |db| db.change_one(sql, [id, company, order, reference])).await
     }
 
     /// Notes which credential the registry is about to be asked with.
@@ -112,6 +129,24 @@ impl CompanyStore {
                    ORDER BY seq DESC LIMIT 1";
         self.store.read(move |db| db.maybe(sql, params![app, company, before], deployment)).await
     }
+}
+
+/// What a push of the same commit started, when this is a push.
+fn pushed_before(db: &Connection, new: &Deployment) -> Result<Option<Deployment>> {
+    let commit = match &new.git {
+        Some(GitOrder { revision: Revision::Commit { id, .. }, .. })
+            if new.trigger == Trigger::AutoDeployOnPush =>
+        {
+            id
+        }
+        _ => return Ok(None),
+    };
+    let sql = "SELECT * FROM deployments
+               WHERE app = ?1 AND company = ?2 AND \"trigger\" = ?3
+                 AND json_extract(git, '$.revision.commit.id') = ?4
+               ORDER BY seq LIMIT 1";
+    let (app, company) = (new.app.to_string(), new.company.to_string());
+    db.maybe(sql, [&app, &company, new.trigger.as_str(), commit], deployment)
 }
 
 fn skip_waiting(db: &Connection, newer: &Deployment) -> Result<()> {

@@ -25,6 +25,12 @@ impl CompanyStore {
         self.store.read(move |db| db.all(sql, [app, company], |row| env_var(row, &vault))).await
     }
 
+    /// The variables that a build sees, oldest first: all but those that are not to be used there.
+    pub async fn build_variables(&self, app: AppId) -> Result<Vec<EnvVar>> {
+        let vars = self.all_env_vars(app).await?;
+        Ok(vars.into_iter().filter(|var| var.is_buildtime != Some(false)).collect())
+    }
+
     /// One variable of an application.
     pub async fn env_var(&self, app: AppId, id: EnvVarId) -> Result<EnvVar> {
         let (id, app, company, vault) = (id.to_string(), app.to_string(), self.id(), self.store.vault());

@@ -16,10 +16,17 @@ use crate::query::Query;
 use crate::seal::{Place, Sealed, Vault};
 use crate::store::Files;
 use crate::writer::in_transaction;
-use crate::{Result, Store, file, key_check, open, row};
+use crate::{Result, Store, file, hooks, key_check, open, row};
 
-/// Every column of sealed values, as table and column; their tables have `id` and `company`.
-const SEALED: [(&str, &str); 3] = [("credentials", "secret"), ("env_vars", "value"), ("releases", "env")];
+/// Every column of sealed values, as table, column and what names the row, which is what the value is bound to. Their
+/// tables have a `company`.
+const SEALED: [(&str, &str, &str); 5] = [
+    ("credentials", "secret", "id"),
+    ("env_vars", "value", "id"),
+    ("releases", "env", "id"),
+    ("git_credentials", "secret", "id"),
+    ("hooks", "secret", hooks::ROW),
+];
 
 /// What a rotation of the key did. Ids of keys say nothing about them; they tell which backup needs which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +66,10 @@ impl Store {
 
 fn reseal(db: &Connection, old: &Vault, new: &Vault) -> Result<u64> {
     let mut count = 0;
-    for (table, column) in SEALED {
-        let read = format!("SELECT company, {column} FROM {table} WHERE id = ?1");
-        let write = format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1");
-        let ids: Vec<String> = db.all(&format!("SELECT id FROM {table}"), [], |row| Ok(row.get(0)?))?;
+    for (table, column, name) in SEALED {
+        let read = format!("SELECT company, {column} FROM {table} WHERE {name} = ?1");
+        let write = format!("UPDATE {table} SET {column} = ?2 WHERE {name} = ?1");
+        let ids: Vec<String> = db.all(&format!("SELECT {name} FROM {table}"), [], |row| Ok(row.get(0)?))?;
         for id in ids {
             let (company, sealed): (CompanyId, Sealed) =
                 db.one(&read, [&id], |row| Ok((row::parsed(row, "company")?, row.get(column)?)))?;
@@ -92,7 +99,7 @@ mod tests {
         let mut expected = vec!["api_keys.old_token_hash", "api_keys.token_hash", "installation.value"]
             .into_iter()
             .map(str::to_owned)
-            .chain(SEALED.map(|(table, column)| format!("{table}.{column}")))
+            .chain(SEALED.map(|(table, column, _)| format!("{table}.{column}")))
             .collect::<Vec<_>>();
         expected.sort();
         assert_eq!(found, expected);

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use model::git::GitCredential;
 use model::{App, CompanyId, Credential, Release};
 use rusqlite::Connection;
-use store::{KeyProblem, Store, StoreError};
+use store::{HookKind, KeyProblem, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::support::{Install, env_var, release};
+use crate::support::{Install, env_var, git_credential, release};
 
+const HOOKS: [HookKind; 2] = [HookKind::Deploy, HookKind::Push];
 const FOLDER: &str = "DARSENA_TEST_ROTATES";
 
 /// A closed installation with something of every kind that is sealed.
@@ -21,6 +23,7 @@ struct Closed {
     company: CompanyId,
     shop: App,
     team: Credential,
+    bot: GitCredential,
     made: Release,
 }
 
@@ -33,12 +36,17 @@ impl Closed {
             let var = env_var(&shop, &format!("K{number}"), &format!("value {number}"));
             install.ours().create_env_var(&var).await.unwrap();
         }
+        let bot = git_credential(install.company.id, "bot");
+        install.ours().create_git_credential(&bot, "token of bot").await.unwrap();
+        for kind in HOOKS {
+            install.ours().set_hook(shop.id, kind, &format!("secret of {kind:?}")).await.unwrap();
+        }
         let queued = install.enqueue(&shop).await;
         let made = release(&queued);
         install.ours().resolved(queued.id, &made).await.unwrap();
         let Install { folder, store, company, .. } = install;
         drop(store);
-        Self { folder, company: company.id, shop, team, made }
+        Self { folder, company: company.id, shop, team, bot, made }
     }
 
     fn path(&self) -> &Path {
@@ -74,6 +82,11 @@ impl Closed {
             assert_eq!(var.value, format!("value {number}"));
         }
         assert_eq!(ours.credential_with_secret(self.team.id).await.unwrap().1.expose(), "secret of team");
+        assert_eq!(ours.git_credential_with_secret(self.bot.id).await.unwrap().1.expose(), "token of bot");
+        for kind in HOOKS {
+            let secret = ours.hook_with_secret(self.shop.id, kind).await.unwrap().unwrap().1;
+            assert_eq!(secret.expose(), format!("secret of {kind:?}"));
+        }
         assert_eq!(ours.release(self.made.id).await.unwrap(), self.made);
         assert!(!self.path().join("key.new").exists());
         assert_eq!(fs::metadata(self.path().join("key")).unwrap().permissions().mode() & 0o777, 0o600);
@@ -103,7 +116,7 @@ async fn after_a_rotation_only_the_new_key_opens() {
     let closed = Closed::new().await;
     let (old_key, old_secret) = (closed.bytes("key"), closed.sealed_secret());
     let report = Store::rotate_key(closed.path()).unwrap();
-    assert_eq!(report.resealed, 22);
+    assert_eq!(report.resealed, 25);
     assert_ne!(report.old_key, report.new_key);
     assert_ne!(closed.bytes("key"), old_key);
     closed.is_whole().await;
@@ -118,7 +131,7 @@ async fn after_a_rotation_only_the_new_key_opens() {
     assert_eq!((found, expected), (report.old_key, report.new_key));
     closed.put("key", &new_key);
     let again = Store::rotate_key(closed.path()).unwrap();
-    assert_eq!(again.resealed, 22);
+    assert_eq!(again.resealed, 25);
     closed.is_whole().await;
 }
 

@@ -3,9 +3,9 @@
 use std::fs;
 
 use rusqlite::params;
-use store::StoreError;
+use store::{HookKind, StoreError};
 
-use crate::support::{EVERYTHING, Install, app, credential, env_var, release, web_process};
+use crate::support::{EVERYTHING, Install, app, credential, env_var, git_credential, release, web_process};
 
 const CANARY: &str = "canary-3f9c1d5e-never-on-the-disk";
 
@@ -28,6 +28,11 @@ async fn a_value_is_never_on_the_disk() {
     let login = credential(install.company.id, "team");
     install.ours().create_credential(&login, CANARY).await.unwrap();
     install.ours().update_credential(&login, Some(&format!("{CANARY} again"))).await.unwrap();
+
+    let bot = git_credential(install.company.id, "bot");
+    install.ours().create_git_credential(&bot, CANARY).await.unwrap();
+    install.ours().update_git_credential(&bot, Some(CANARY)).await.unwrap();
+    install.ours().set_hook(app.id, HookKind::Push, CANARY).await.unwrap();
 
     let queued = install.enqueue(&app).await;
     let mut release = release(&queued);

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use model::access::{ApiKey, Company, Role, User};
 use model::deployment::{Event, State};
+use model::git::{BuildSettings, GitCredential, GitLogin, GitOrder, GitSource, Revision};
 use model::image::{Digest, ImageConfig};
 use model::{
     App, AppId, AppName, Command, CompanyId, Credential, CredentialId, CredentialStatus, Deployment,
-    DeploymentId, EnvVar, EnvVarId, Kept, Probe, Process, ProcessId, RegistryKind, Release, ReleaseId,
-    ResourceType, Source, Timestamp, Trigger,
+    DeploymentId, EnvVar, EnvVarId, GitCredentialId, Kept, Probe, Process, ProcessId, RegistryKind, Release,
+    ReleaseId, ResourceType, Source, Timestamp, Trigger,
 };
 use rusqlite::Connection;
 use store::{CompanyStore, NewKey, Page, Setup, Store};
@@ -218,6 +219,45 @@ pub fn credential(company: CompanyId, name: &str) -> Credential {
         last_used_at: None,
         created_at: now,
         updated_at: now,
+    }
+}
+
+/// A repository at `git.example.com`.
+pub fn built_with(credential: Option<GitCredentialId>) -> Source {
+    Source::Git(GitSource {
+        url: "https://git.example.com/acme/shop".to_owned(),
+        branch: Some("main".to_owned()),
+        credential,
+        build: BuildSettings::default(),
+    })
+}
+
+pub fn git_credential(company: CompanyId, name: &str) -> GitCredential {
+    let now = Timestamp::now();
+    GitCredential {
+        id: GitCredentialId::new(),
+        company,
+        name: name.to_owned(),
+        host: "git.example.com".to_owned(),
+        login: GitLogin::Token { username: "bot".to_owned() },
+        last_used_at: None,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+/// What a push of a commit queues.
+pub fn push(app: &App, commit: &str) -> Deployment {
+    let git = GitOrder {
+        url: "https://git.example.com/acme/shop".to_owned(),
+        revision: Revision::Commit { id: commit.to_owned(), branch: Some("main".to_owned()) },
+        commit: None,
+    };
+    Deployment {
+        trigger: Trigger::AutoDeployOnPush,
+        reference: String::new(),
+        git: Some(git),
+        ..deployment(app)
     }
 }
 

@@ -6,12 +6,19 @@ use std::path::Path;
 
 use model::{App, CompanyId, Deployment, EnvVar, Release};
 use rusqlite::{Connection, params};
-use store::{Store, StoreError};
+use store::{AuditEntry, HookKind, RequestKey, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::support::{Install, credential, deployment, env_var, pulled_with};
+use crate::support::{Install, built_with, credential, deployment, env_var, git_credential, pulled_with};
 
-const FIRST: &str = include_str!("../../migrations/0001_first.sql");
+/// The migrations that made a database of an earlier version.
+const EARLIER: [&str; 4] = [
+    include_str!("../../migrations/0001_first.sql"),
+    include_str!("../../migrations/0002_credentials.sql"),
+    include_str!("../../migrations/0003_instances.sql"),
+    include_str!("../../migrations/0004_repeated_requests.sql"),
+];
+/// The tables of the first version.
 const TABLES: [&str; 11] = [
     "installation",
     "companies",
@@ -51,7 +58,7 @@ impl Old {
         let made = install.ours().release(done.release.unwrap()).await.unwrap();
         let Install { folder, store, company, .. } = install;
         drop(store);
-        turn_back(folder.path());
+        turn_back(folder.path(), 1, &TABLES);
         Self { folder, company: company.id, shop, var, done, made }
     }
 
@@ -60,17 +67,17 @@ impl Old {
     }
 }
 
-/// Moves every row into a database that the old SQL makes. Sealed values come along: they are bound to rows, which
+/// Moves every row of the tables into a database of an earlier version, made by its SQL. Sealed values come along: they are bound to rows, which
 /// stay the same.
-fn turn_back(folder: &Path) {
+fn turn_back(folder: &Path, version: usize, tables: &[&str]) {
     let (newer, database) = (folder.join("newer.db"), folder.join("darsena.db"));
     fs::rename(&database, &newer).unwrap();
     let old = Connection::open(&database).unwrap();
-    old.execute_batch(FIRST).unwrap();
-    old.pragma_update(None, "user_version", 1).unwrap();
     old.pragma_update(None, "foreign_keys", false).unwrap();
+    old.execute_batch(&EARLIER[..version].concat()).unwrap();
+    old.pragma_update(None, "user_version", version as u32).unwrap();
     old.execute("ATTACH ?1 AS newer", [newer.to_str()]).unwrap();
-    for table in TABLES {
+    for table in tables {
         let sql = "SELECT group_concat('\"' || name || '\"') FROM pragma_table_info(?1, 'main')";
         let columns: String = old.query_row(sql, [table], |row| row.get(0)).unwrap();
         let sql = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}");
@@ -108,6 +115,55 @@ async fn every_row_of_the_first_version_is_there_after_the_upgrade() {
     }
 }
 
+/// Applications with credentials, old releases and requests that may be repeated, from the version before Git.
+#[tokio::test]
+async fn every_row_of_the_fourth_version_is_there_after_the_upgrade() {
+    let install = Install::new().await;
+    let team = install.add_credential("team").await;
+    let shop = install.add_app_with("shop", &team).await;
+    let var = env_var(&shop, "A", "b");
+    install.ours().create_env_var(&var).await.unwrap();
+    let project = install.ours().create_project("Team").await.unwrap();
+    install.ours().add_to_project(project.id, shop.id).await.unwrap();
+    let done = install.deploy_until(&shop, "done").await;
+    install.ours().append_deployment_log(done.id, "INFO", "done").await.unwrap();
+    let key = RequestKey { key: "once".to_owned(), request: "x".to_owned() };
+    let waiting = install.ours().enqueue(&deployment(&shop), Some(&key)).await.unwrap();
+    let entry = AuditEntry {
+        at: done.created_at,
+        company: None,
+        actor: "a".into(),
+        action: "b".into(),
+        target: "c".into(),
+        ip: None,
+    };
+    install.store.instance().append_audit(&entry).await.unwrap();
+    let shop = install.ours().app(shop.id).await.unwrap();
+    let made = install.ours().release(done.release.unwrap()).await.unwrap();
+    let Install { folder, store, company, .. } = install;
+    drop(store);
+    turn_back(folder.path(), 4, &[&TABLES[..], &["credentials", "request_keys", "audit_log"]].concat());
+
+    let store = Store::open(folder.path()).unwrap();
+    let ours = store.company(company.id);
+    assert_eq!(ours.app(shop.id).await.unwrap(), shop);
+    assert_eq!(ours.credential_users(team.id).await.unwrap(), std::slice::from_ref(&shop));
+    assert_eq!(ours.all_env_vars(shop.id).await.unwrap(), [var]);
+    assert_eq!(ours.deployment(shop.id, done.id).await.unwrap(), done);
+    assert_eq!(ours.release(made.id).await.unwrap(), made);
+    assert_eq!(ours.started_by(&key).await.unwrap(), Some(waiting));
+    assert!(matches!(ours.delete_credential(team.id, false).await, Err(StoreError::CredentialInUse(_))));
+
+    // And the new things work beside them.
+    let bot = git_credential(company.id, "bot");
+    ours.create_git_credential(&bot, "token").await.unwrap();
+    ours.set_hook(shop.id, HookKind::Push, "secret").await.unwrap();
+    let built = App { source: built_with(Some(bot.id)), ..shop };
+    ours.update_app(&built).await.unwrap();
+    assert_eq!(ours.app(built.id).await.unwrap().source, built.source);
+    ours.delete_credential(team.id, false).await.unwrap();
+}
+
 #[tokio::test]
 async fn an_upgraded_database_has_the_schema_of_a_new_one() {
     let schema = |database: &Connection| -> Vec<String> {
@@ -126,13 +182,13 @@ async fn the_database_is_copied_before_it_changes() {
     let folder = old.folder.path();
     // What an earlier upgrade and an earlier attempt at this one left.
     fs::write(folder.join("darsena.db.before-2"), "long ago").unwrap();
-    fs::write(folder.join("darsena.db.before-4"), "earlier").unwrap();
-    fs::write(folder.join("darsena.db.before-4-new"), "half").unwrap();
+    fs::write(folder.join("darsena.db.before-5"), "earlier").unwrap();
+    fs::write(folder.join("darsena.db.before-5-new"), "half").unwrap();
     drop(Store::open(folder).unwrap());
 
-    let copy = folder.join("darsena.db.before-4");
+    let copy = folder.join("darsena.db.before-5");
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(!folder.join("darsena.db.before-4-new").exists());
+    assert!(!folder.join("darsena.db.before-5-new").exists());
     assert!(!folder.join("darsena.db.before-2").exists(), "a copy is kept until the next upgrade");
     let restored = tempfile::tempdir().unwrap();
     fs::copy(&copy, restored.path().join("darsena.db")).unwrap();
@@ -147,7 +203,7 @@ async fn the_database_is_copied_before_it_changes() {
     drop(Store::open(folder).unwrap());
     assert_eq!(fs::metadata(&copy).unwrap().modified().unwrap(), before, "once is enough");
     let new = Install::new().await;
-    assert!(!new.path().join("darsena.db.before-4").exists(), "a new database needs no copy");
+    assert!(!new.path().join("darsena.db.before-5").exists(), "a new database needs no copy");
 }
 
 #[tokio::test]
@@ -157,7 +213,7 @@ async fn nothing_changes_before_the_key_is_known_to_be_right() {
     let right = fs::read(&key).unwrap();
     fs::write(&key, [7; 32]).unwrap();
     assert!(matches!(Store::open(old.folder.path()).err(), Some(StoreError::Key { .. })));
-    assert!(!old.folder.path().join("darsena.db.before-4").exists());
+    assert!(!old.folder.path().join("darsena.db.before-5").exists());
     assert_eq!(old.database().pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)), Ok(1));
 
     fs::write(&key, right).unwrap();
@@ -196,7 +252,7 @@ async fn a_later_version_is_refused_with_the_copy_to_go_back_to() {
     later(9);
     // The copy was made by the upgrade from 1, so it is what this version can open.
     let error = Store::open(folder).err().unwrap();
-    let copy = folder.join("darsena.db.before-4");
+    let copy = folder.join("darsena.db.before-5");
     assert!(
         matches!(&error, StoreError::Newer { found: 9, copy: Some(named), .. } if *named == copy),
         "{error}"
@@ -272,15 +328,15 @@ async fn an_upgrade_that_is_killed_happened_or_did_not() {
             |connection: &Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
         let raw = Connection::open(copy.path().join("darsena.db")).unwrap();
         let after: u32 = version(&raw).unwrap();
-        assert!([1, 4].contains(&after), "round {round}: schema version {after}");
+        assert!([1, 5].contains(&after), "round {round}: schema version {after}");
         drop(raw);
 
         let store = Store::open(copy.path()).unwrap();
         assert_eq!(store.company(old.company).app(old.shop.id).await.unwrap(), old.shop);
         drop(store);
-        let copied = Connection::open(copy.path().join("darsena.db.before-4")).unwrap();
+        let copied = Connection::open(copy.path().join("darsena.db.before-5")).unwrap();
         assert_eq!(version(&copied), Ok(1), "round {round}: the copy is what it was before");
-        assert!(!copy.path().join("darsena.db.before-4-new").exists());
+        assert!(!copy.path().join("darsena.db.before-5-new").exists());
     }
 }
 
@@ -336,7 +392,7 @@ async fn upgrade_on_a_full_disk_in_a_child() {
     let raw = Connection::open(disk.join("darsena.db")).unwrap();
     assert_eq!(raw.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)), Ok(1));
     drop(raw);
-    assert!(!disk.join("darsena.db.before-4-new").exists(), "half a copy would be in the way");
+    assert!(!disk.join("darsena.db.before-5-new").exists(), "half a copy would be in the way");
 
     fs::remove_file(filler).unwrap();
     let store = Store::open(disk).unwrap();
