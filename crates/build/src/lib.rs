@@ -8,6 +8,7 @@
 
 mod builder;
 pub mod git;
+pub mod made;
 mod secret;
 
 pub use builder::{Base, Builder, Built, Check, Dockerfile, News, Order, Origin, Surroundings};
