@@ -18,7 +18,7 @@ impl wanted::Platform for Glue {
         request: wanted::DeployRequest,
     ) -> Result<Deployment, wanted::PlatformError> {
         let wanted::DeployRequest { image, restart, trigger, key } = request;
-        let request = deploy::Request { reference: image, restart, trigger, key };
+        let request = deploy::Request { reference: image, revision: None, restart, trigger, key };
         self.0.deploy(company, app, request).await.map_err(translated)
     }
 
@@ -175,6 +175,7 @@ fn translated(error: DeployError) -> wanted::PlatformError {
         DeployError::Finished => P::DeploymentFinished,
         DeployError::AlreadyServing => P::AlreadyServing,
         DeployError::NoSuccess => P::NoSuccessfulDeployment,
+        DeployError::Refused(words) => P::Refused(words),
         DeployError::Login(error) if error.code() != FailureCode::InternalError => {
             P::Image(Box::new(wanted::ImageProblem {
                 code: error.code(),

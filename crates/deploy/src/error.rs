@@ -24,6 +24,9 @@ pub enum DeployError {
     /// Nothing to go back to.
     #[error("there is no successful deployment to go back to")]
     NoSuccess,
+    /// What it is or where it stands does not allow it; what, and what to do instead.
+    #[error("{0}")]
+    Refused(String),
     /// The image cannot be used. The hint, when there is one, is better than the error's own.
     #[error("{error}")]
     Image { error: ImageError, hint: Option<String> },

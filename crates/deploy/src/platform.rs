@@ -10,8 +10,8 @@ use image::{ImageStore, LayerProgress, Progress, Resolved};
 use model::deployment::{Event, Refused, State};
 use model::image::Reference;
 use model::log::LogLine;
-use model::{App, AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, Timestamp, Trigger};
-use store::{RequestKey, Store, StoreError};
+use model::{App, AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, Timestamp};
+use store::{Store, StoreError};
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -80,18 +80,6 @@ struct Inner {
     watches: Mutex<Vec<JoinHandle<()>>>,
     /// Cancelled when the watches are to end.
     ending: CancellationToken,
-}
-
-/// What to deploy.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Another reference than the application's own, for this deployment only.
-    pub reference: Option<String>,
-    /// Roll the release that serves out again; without one it is a normal deployment.
-    pub restart: bool,
-    pub trigger: Trigger,
-    /// Under this key it is done once, however often it is asked for.
-    pub key: Option<RequestKey>,
 }
 
 /// A line and the deployment whose container printed it.
@@ -171,51 +159,6 @@ impl Platform {
     /// Whether anything is to go on when the control plane ends.
     pub async fn has_containers(&self) -> bool {
         !matches!(self.inner.engine.list().await, Ok(containers) if containers.is_empty())
-    }
-
-    /// Queues a deployment. Of those that wait the newest wins.
-    pub async fn deploy(
-        &self,
-        company: CompanyId,
-        app: AppId,
-        request: Request,
-    ) -> Result<Deployment, DeployError> {
-        let record = self.app(company, app).await?;
-        if request.restart
-            && let Some(serving) = record.serving
-        {
-            let serving = self.deployment(company, app, serving).await?;
-            let reference = serving.reference.clone();
-            return self.enqueue(&record, reference, Some(&serving), request.trigger, request.key).await;
-        }
-        let reference = request
-            .reference
-            .or_else(|| record.source.image_reference().map(str::to_owned))
-            .unwrap_or_default();
-        self.enqueue(&record, reference, None, request.trigger, request.key).await
-    }
-
-    /// Queues a deployment of an earlier release, exactly as it was: the given deployment's, or that of the
-    /// latest success before the one that serves.
-    pub async fn rollback(
-        &self,
-        company: CompanyId,
-        app: AppId,
-        to: Option<DeploymentId>,
-        key: Option<RequestKey>,
-    ) -> Result<Deployment, DeployError> {
-        let record = self.app(company, app).await?;
-        let target = match to {
-            Some(id) => {
-                let target = self.deployment(company, app, id).await?;
-                (target.state == State::Done).then_some(target).ok_or(DeployError::NoSuccess)?
-            }
-            None => {
-                let latest = self.inner.store.company(company).last_successful(app, record.serving).await;
-                latest.map_err(DeployError::Store)?.ok_or(DeployError::NoSuccess)?
-            }
-        };
-        self.enqueue(&record, target.reference.clone(), Some(&target), Trigger::RollbackDeployment, key).await
     }
 
     /// Cancels a deployment that waits or runs; the work of one that runs stops at once.
@@ -357,39 +300,6 @@ impl Platform {
         }
     }
 
-    async fn enqueue(
-        &self,
-        app: &App,
-        reference: String,
-        again: Option<&Deployment>,
-        trigger: Trigger,
-        key: Option<RequestKey>,
-    ) -> Result<Deployment, DeployError> {
-        let now = Timestamp::now();
-        let deployment = Deployment {
-            id: DeploymentId::new(),
-            app: app.id,
-            company: app.company,
-            trigger,
-            reference,
-            git: again.and_then(|earlier| earlier.git.clone()),
-            image_of: None,
-            digest: again.and_then(|earlier| earlier.digest.clone()),
-            credential: again.and_then(|earlier| earlier.credential),
-            release: again.and_then(|earlier| earlier.release),
-            state: State::Waiting,
-            created_at: now,
-            started_at: None,
-            finished_at: None,
-            updated_at: now,
-        };
-        let company = self.inner.store.company(app.company);
-        let queued = company.enqueue(&deployment, key.as_ref()).await.map_err(from_store)?;
-        failpoint::reach("S1");
-        self.wake_driver(app.company, app.id);
-        Ok(queued)
-    }
-
     /// The application is gone or has nothing to show.
     async fn forget_route(&self, app: &App) {
         until_known(&app.name, || self.inner.routes.remove(&app.name)).await;
@@ -405,11 +315,11 @@ impl Platform {
         self.app(company, app).await
     }
 
-    async fn app(&self, company: CompanyId, app: AppId) -> Result<App, DeployError> {
+    pub(crate) async fn app(&self, company: CompanyId, app: AppId) -> Result<App, DeployError> {
         self.inner.store.company(company).app(app).await.map_err(from_store)
     }
 
-    async fn deployment(
+    pub(crate) async fn deployment(
         &self,
         company: CompanyId,
         app: AppId,
@@ -500,7 +410,7 @@ impl Platform {
     }
 }
 
-fn from_store(error: StoreError) -> DeployError {
+pub(crate) fn from_store(error: StoreError) -> DeployError {
     match error {
         StoreError::NotFound => DeployError::NotFound("record"),
         StoreError::DeploymentInProgress => DeployError::InProgress,

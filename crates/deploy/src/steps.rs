@@ -4,19 +4,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use image::Progress;
 use model::deployment::{Event, Work};
-use model::image::Reference;
-use model::{
-    ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Release, ReleaseId, Source, Timestamp,
-};
+use model::{ContainerId, Deployment, DeploymentId, Failure, FailureCode, Phase, Release};
 use store::StoreError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::container;
 use crate::explain::{self, Ended};
 use crate::platform::Platform;
-use crate::{container, plan};
+use crate::releasing::layers_gone;
 
 /// Longest time for reading manifest and configuration.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(120);
@@ -55,68 +52,6 @@ impl Platform {
         result.unwrap_or_else(Event::StepFailed)
     }
 
-    /// Reference to digest, and with the application's settings of this moment to a release.
-    async fn resolve(&self, deployment: &Deployment) -> StepResult {
-        let phase = Phase::Resolve;
-        let reference = parse(&deployment.reference)?;
-        self.note(deployment, &format!("Resolving {reference}")).await;
-        let company = self.store().company(deployment.company);
-        let app = company.app(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
-        let credential = match app.source {
-            Source::Image { credential, .. } => credential,
-            Source::Git(_) => None,
-        };
-        let noted = company.deployment_uses(deployment.id, credential).await;
-        noted.map_err(|error| store_failure(phase, &error))?;
-        let _sweep = self.images_in_use().await;
-        let resolved = self.resolve_image(deployment.company, credential, &reference).await;
-        let resolved = resolved.map_err(|error| error.failure(phase))?;
-        failpoint::reach("S3");
-
-        let process =
-            company.web_process(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
-        let variables =
-            company.all_env_vars(deployment.app).await.map_err(|error| store_failure(phase, &error))?;
-        let port = plan::port(&process, &variables, &resolved.config);
-        let command = plan::command(&process).map_err(|text| bad_command(&text))?;
-        if plan::arguments(&resolved.config, &command).is_empty() {
-            return Err(no_command(&reference));
-        }
-        let release = Release {
-            id: ReleaseId::new(),
-            app: deployment.app,
-            company: deployment.company,
-            reference: deployment.reference.clone(),
-            digest: resolved.digest.clone(),
-            manifest: resolved.manifest.clone(),
-            credential,
-            commit: None,
-            env: plan::release_env(&variables, port),
-            command,
-            port,
-            instances: plan::instances(&process),
-            probe: plan::readiness(&process),
-            liveness: plan::liveness(&process),
-            limits: plan::limits(&process),
-            config: resolved.config,
-            created_at: Timestamp::now(),
-        };
-        company.resolved(deployment.id, &release).await.map_err(|error| store_failure(phase, &error))?;
-        self.note(deployment, &format!("{reference} is {}", resolved.digest)).await;
-        Ok(Event::Resolved)
-    }
-
-    async fn pull(&self, deployment: &Deployment) -> StepResult {
-        let release = self.release(deployment, Phase::Pull).await?;
-        let reference = parse(&release.reference)?;
-        let _sweep = self.images_in_use().await;
-        let progress = self.progress_of(deployment.id);
-        let rootfs = self.fetch_layers(&release, &reference, &progress).await;
-        let rootfs = rootfs.map_err(|error| error.failure(Phase::Pull))?;
-        self.note(deployment, &pulled_words(rootfs.layers.len(), &progress)).await;
-        Ok(Event::Pulled)
-    }
-
     async fn create(&self, deployment: &Deployment) -> StepResult {
         let release = self.release(deployment, Phase::Start).await?;
         self.note(deployment, &making_words(release.instances)).await;
@@ -148,7 +83,7 @@ impl Platform {
     pub(crate) async fn make_container(&self, id: ContainerId, release: &Release) -> Result<(), Failure> {
         let rootfs = self.rootfs(release).await.map_err(|error| error.failure(Phase::Start))?;
         let Some(rootfs) = rootfs else {
-            return Err(layers_gone(&release.reference));
+            return Err(layers_gone(Phase::Start, release));
         };
         let name = self.model_name(release).await?;
         let spec = container::spec(id, &name, release, rootfs);
@@ -279,13 +214,6 @@ fn making_words(instances: u16) -> String {
     }
 }
 
-fn parse(reference: &str) -> Result<Reference, Failure> {
-    Reference::parse(reference).map_err(|error| {
-        let message = format!("{reference:?} is no image reference: {error}.");
-        Failure::new(Phase::Resolve, FailureCode::ImageReferenceInvalid, message, None)
-    })
-}
-
 pub(crate) fn store_failure(phase: Phase, error: &StoreError) -> Failure {
     if matches!(error, StoreError::DiskFull) {
         let words = "The disk of the data folder is full: how far the deployment is cannot be written down.";
@@ -295,40 +223,7 @@ pub(crate) fn store_failure(phase: Phase, error: &StoreError) -> Failure {
     explain::internal(phase, "Reading or writing the database", error)
 }
 
-fn bad_command(text: &str) -> Failure {
-    let message = format!("The start command {text:?} cannot be read: a quote is not closed.");
-    Failure::new(
-        Phase::Resolve,
-        FailureCode::CommandNotFound,
-        message,
-        Some("Correct the start command of the web process."),
-    )
-}
-
-fn no_command(reference: &Reference) -> Failure {
-    let message =
-        format!("{reference} names no program to start: it has neither an entry point nor a command.");
-    let hint = "Give the web process a start command, or build the image with ENTRYPOINT or CMD.";
-    Failure::new(Phase::Resolve, FailureCode::CommandNotFound, message, Some(hint))
-}
-
 fn no_builder(phase: Phase) -> Failure {
     let message = "This version does not build images.";
     Failure::new(phase, FailureCode::BuilderMissing, message, None)
-}
-
-fn layers_gone(reference: &str) -> Failure {
-    let message = format!("The layers of {reference} are not on this machine any more.");
-    Failure::new(Phase::Start, FailureCode::LayerMissing, message, Some("Deploy the image again."))
-}
-
-/// `Pulled 3 layers, 41.2 MB` or, when nothing had to be fetched, `All 3 layers were here already`.
-fn pulled_words(count: usize, progress: &Progress) -> String {
-    let fetched: Vec<_> =
-        progress.snapshot().into_iter().filter(|layer| layer.state == image::LayerState::Done).collect();
-    if fetched.is_empty() {
-        return format!("All {count} layers were here already");
-    }
-    let bytes: u64 = fetched.iter().map(|layer| layer.total_bytes).sum();
-    format!("Pulled {} of {count} layers, {:.1} MB", fetched.len(), bytes as f64 / 1e6)
 }

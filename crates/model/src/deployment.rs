@@ -142,7 +142,7 @@ pub enum Event {
 /// What a deployment begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beginning {
-    /// A reference that has to be resolved.
+    /// A reference that has to be resolved, or the image of another release.
     Image,
     /// A repository.
     Git,
@@ -153,10 +153,11 @@ pub enum Beginning {
 impl Deployment {
     /// What it begins with.
     pub fn beginning(&self) -> Beginning {
-        match (&self.release, &self.git) {
-            (Some(_), _) => Beginning::Release,
-            (None, Some(_)) => Beginning::Git,
-            (None, None) => Beginning::Image,
+        match (&self.release, &self.image_of, &self.git) {
+            (Some(_), ..) => Beginning::Release,
+            // It was built already; the commit is for people.
+            (None, Some(_), _) | (None, None, None) => Beginning::Image,
+            (None, None, Some(_)) => Beginning::Git,
         }
     }
 }
