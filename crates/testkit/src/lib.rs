@@ -1,5 +1,6 @@
-//! For tests: sample images, registries good and bad, token servers, certificates, a network of its own.
+//! For tests: sample images, Git repositories, registries good and bad, token servers, certificates, a network of its own.
 
+pub mod git;
 pub mod image;
 pub mod lab;
 mod port;

@@ -1,0 +1,267 @@
+//! Git over HTTP and HTTPS, as GitHub and others speak it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use base64::Engine as _;
+use http::{HeaderValue, StatusCode, header};
+use tokio::sync::oneshot;
+
+use super::{Repositories, Seen, backend};
+use crate::tls::{Certificate, Listener, TestCa};
+
+/// The server, on a thread of its own. Dropped, it stops.
+#[derive(Debug)]
+pub struct GitServer {
+    address: SocketAddr,
+    is_secure: bool,
+    state: Shared,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+/// What the handler sees.
+#[derive(Clone, Debug)]
+struct Shared(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    root: PathBuf,
+    rules: HashMap<String, Rule>,
+    seen: Vec<Seen>,
+}
+
+/// How a repository is shown.
+#[derive(Clone, Debug)]
+enum Rule {
+    /// To who sends this as `Authorization`.
+    Protected(String),
+    /// To who sends this; everybody else hears that there is no such repository, as at GitHub.
+    Hidden(String),
+    /// Somewhere else: the address without what git adds to it.
+    Moved(String),
+    /// Not at all: requests that hold this word stay without an answer.
+    Stalled(String),
+    /// With this status instead.
+    Failing(u16),
+}
+
+impl GitServer {
+    /// On a free port of 127.0.0.1, over plain http, open to everybody.
+    pub fn start(repositories: &Repositories) -> Result<Self> {
+        Self::start_with(repositories, None)
+    }
+
+    /// On a free port of 127.0.0.1, over TLS.
+    pub fn with_tls(repositories: &Repositories, ca: &TestCa) -> Result<Self> {
+        Self::start_with(repositories, Some(ca.certificate(&["127.0.0.1"])?))
+    }
+
+    /// With a certificate that may be flawed.
+    pub fn with_certificate(repositories: &Repositories, certificate: Certificate) -> Result<Self> {
+        Self::start_with(repositories, Some(certificate))
+    }
+
+    fn start_with(repositories: &Repositories, certificate: Option<Certificate>) -> Result<Self> {
+        let state = Shared(Arc::new(Mutex::new(Inner { root: repositories.root(), ..Inner::default() })));
+        let (stop, stopped) = oneshot::channel();
+        let is_secure = certificate.is_some();
+        let address = serve(state.clone(), certificate, stopped)?;
+        Ok(Self { address, is_secure, state, stop: Some(stop) })
+    }
+
+    /// `127.0.0.1:PORT`, as `--insecure-git` and `--private-git` take it.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The address of a repository, `acme/shop`.
+    pub fn url(&self, name: &str) -> String {
+        let scheme = if self.is_secure { "https" } else { "http" };
+        format!("{scheme}://{}/{name}.git", self.host())
+    }
+
+    /// Shows a repository only to who logs in as this user with this token; everybody else gets 401.
+    pub fn protect(&self, name: &str, user: &str, token: &str) -> &Self {
+        self.rule(name, Rule::Protected(basic(user, token)))
+    }
+
+    /// As [`GitServer::protect`], and everybody who logs in otherwise hears that there is no such repository.
+    pub fn hide(&self, name: &str, user: &str, token: &str) -> &Self {
+        self.rule(name, Rule::Hidden(basic(user, token)))
+    }
+
+    /// Answers every question for a repository with a redirect to this address of a repository.
+    pub fn redirect(&self, name: &str, to: &str) -> &Self {
+        self.rule(name, Rule::Moved(to.to_owned()))
+    }
+
+    /// Leaves requests for a repository without an answer: all (`""`), or those to a path that ends with a word such
+    /// as `git-upload-pack`, the second question of a fetch.
+    pub fn stall(&self, name: &str, path_end: &str) -> &Self {
+        self.rule(name, Rule::Stalled(path_end.to_owned()))
+    }
+
+    /// Answers every question for a repository with this status.
+    pub fn fail(&self, name: &str, status: u16) -> &Self {
+        self.rule(name, Rule::Failing(status))
+    }
+
+    /// Shows a repository to everybody again.
+    pub fn open(&self, name: &str) -> &Self {
+        self.state.lock().rules.remove(name);
+        self
+    }
+
+    /// Every request so far, oldest first.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state.lock().seen.clone()
+    }
+
+    fn rule(&self, name: &str, rule: Rule) -> &Self {
+        self.state.lock().rules.insert(name.to_owned(), rule);
+        self
+    }
+}
+
+impl Drop for GitServer {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn basic(user: &str, token: &str) -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{token}")))
+}
+
+/// Serves on a thread of its own, so that tests with and without a runtime can use it.
+fn serve(
+    state: Shared,
+    certificate: Option<Certificate>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<SocketAddr> {
+    let (bound, is_bound) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(bound.send(Err(error.into()))),
+        };
+        runtime.block_on(async move {
+            let router = Router::new().fallback(answer).with_state(state);
+            match listen(router, certificate).await {
+                Ok((address, serving)) => {
+                    let _ = bound.send(Ok(address));
+                    tokio::select! {
+                        () = serving => {}
+                        _ = stopped => {}
+                    }
+                }
+                Err(error) => drop(bound.send(Err(error))),
+            }
+        });
+        runtime.shutdown_background();
+    });
+    is_bound.recv().context("the Git server did not start")?
+}
+
+type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+async fn listen(router: Router, certificate: Option<Certificate>) -> Result<(SocketAddr, Serving)> {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    Ok(match certificate {
+        Some(certificate) => {
+            let listener = Listener::bind(anywhere, &certificate).await?;
+            let address = axum::serve::Listener::local_addr(&listener)?;
+            (address, Box::pin(async move { drop(axum::serve(listener, router).await) }))
+        }
+        None => {
+            let listener = tokio::net::TcpListener::bind(anywhere).await?;
+            let address = listener.local_addr()?;
+            (address, Box::pin(async move { drop(axum::serve(listener, router).await) }))
+        }
+    })
+}
+
+async fn answer(State(state): State<Shared>, request: Request) -> Response {
+    let seen = Seen {
+        method: request.method().to_string(),
+        path: request.uri().to_string(),
+        headers: request.headers().clone(),
+    };
+    let sent = seen.authorization().map(str::to_owned);
+    let path = request.uri().path().to_owned();
+    let (name, rest) = split(&path);
+    let (rule, root) = {
+        let mut inner = state.lock();
+        inner.seen.push(seen);
+        (inner.rules.get(name).cloned(), inner.root.clone())
+    };
+    match rule {
+        Some(Rule::Protected(wanted) | Rule::Hidden(wanted)) if sent.is_none() => {
+            drop(wanted);
+            login_wanted()
+        }
+        Some(Rule::Protected(wanted)) if sent.as_ref() != Some(&wanted) => login_wanted(),
+        Some(Rule::Hidden(wanted)) if sent.as_ref() != Some(&wanted) => {
+            plain(StatusCode::NOT_FOUND, "Repository not found.")
+        }
+        Some(Rule::Moved(to)) => {
+            let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+            moved(&format!("{to}{rest}{query}"))
+        }
+        Some(Rule::Stalled(end)) if path.ends_with(&end) => std::future::pending().await,
+        Some(Rule::Failing(status)) => {
+            plain(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT), "told to fail")
+        }
+        _ => backend::answer(&root, request)
+            .await
+            .unwrap_or_else(|error| plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}"))),
+    }
+}
+
+/// Name of the repository, and what git adds to it.
+fn split(path: &str) -> (&str, &str) {
+    let path = path.trim_start_matches('/');
+    let ends = ["/info/refs", "/git-upload-pack", "/git-receive-pack", "/HEAD", "/objects/"];
+    let at = ends.iter().filter_map(|end| path.find(end)).min().unwrap_or(path.len());
+    let (name, rest) = path.split_at(at);
+    (name.strip_suffix(".git").unwrap_or(name), rest)
+}
+
+fn login_wanted() -> Response {
+    let mut response = plain(StatusCode::UNAUTHORIZED, "Authentication required.");
+    let challenge = HeaderValue::from_static("Basic realm=\"the-test\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+fn moved(to: &str) -> Response {
+    let mut response = plain(StatusCode::MOVED_PERMANENTLY, "moved");
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(header::LOCATION, to);
+    }
+    response
+}
+
+pub(super) fn plain(status: StatusCode, words: &str) -> Response {
+    let mut response = Response::new(Body::from(format!("{words}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}
