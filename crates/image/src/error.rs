@@ -73,6 +73,9 @@ pub enum Cause {
     /// An image that should have been loaded on this machine.
     #[error("no image of that name is loaded on this machine")]
     NotLoaded,
+    /// A loaded image is kept as files, not as what a builder could read.
+    #[error("an image that was loaded on this machine cannot be built on")]
+    LoadedOnly,
     #[error("the image {repository} at {registry} has no tag {tag:?}")]
     TagNotFound { registry: String, repository: String, tag: String, others: Vec<String> },
     #[error("the image {repository} at {registry} has no digest {digest}")]
@@ -174,6 +177,7 @@ impl fmt::Display for ImageError {
         let doing = match self.phase {
             _ if self.is_login => "checking the login at",
             Phase::Pull => "pulling",
+            Phase::Build => "keeping",
             _ => "resolving",
         };
         write!(f, "{doing} {} failed: {}", self.subject, self.cause)?;
@@ -222,7 +226,7 @@ impl Cause {
             Cause::TagNotFound { .. } => FailureCode::TagNotFound,
             Cause::DigestNotFound { .. } => FailureCode::DigestNotFound,
             Cause::ManifestInvalid(_) | Cause::NotALayout { .. } => FailureCode::ManifestInvalid,
-            Cause::ManifestUnsupported(_) => FailureCode::ManifestUnsupported,
+            Cause::ManifestUnsupported(_) | Cause::LoadedOnly => FailureCode::ManifestUnsupported,
             Cause::ConfigInvalid(_) => FailureCode::ConfigInvalid,
             Cause::PlatformMissing(_) => FailureCode::PlatformMissing,
             Cause::DigestMismatch { .. } => FailureCode::DigestMismatch,
@@ -297,6 +301,7 @@ impl Cause {
             Cause::NotLoaded => {
                 format!("Load it first: darsena images load FILE {image}. Names under localhost/ are local.")
             }
+            Cause::LoadedOnly => "Push it to a registry and name it there.".to_owned(),
             Cause::TagNotFound { others, .. } if others.is_empty() => "Check the tag.".to_owned(),
             Cause::TagNotFound { others, .. } => format!("Tags it has: {}.", others.join(", ")),
             Cause::DigestNotFound { .. } => "Check the digest, or name a tag.".to_owned(),

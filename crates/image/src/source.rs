@@ -1,5 +1,7 @@
 //! Where documents come from: a registry, a layout on disk, or what is kept already.
 
+use std::io;
+
 use model::image::{Digest, ImageConfig, Platform};
 
 use crate::disk::{Folders, Owner};
@@ -19,7 +21,8 @@ pub(crate) enum Source<'a> {
         place: &'a Place,
         caller: Caller<'a>,
     },
-    Layout(&'a Layout),
+    /// An OCI layout, read for somebody.
+    Layout(&'a Layout, Owner),
     /// What the store keeps; nothing else is asked.
     Kept,
 }
@@ -29,7 +32,8 @@ impl Source<'_> {
     fn owner(&self) -> Owner {
         match self {
             Source::Registry { caller, .. } => Owner::Company(caller.owner),
-            Source::Layout(_) | Source::Kept => Owner::Everybody,
+            Source::Layout(_, owner) => *owner,
+            Source::Kept => Owner::Everybody,
         }
     }
 
@@ -42,7 +46,7 @@ impl Source<'_> {
             Source::Registry { client, place, caller } => {
                 client.manifest(place, What::Digest(digest), *caller).await
             }
-            Source::Layout(_) | Source::Kept => Ok(Fetched::here(self.stored(digest)?, digest)),
+            Source::Layout(..) | Source::Kept => Ok(Fetched::here(self.stored(digest)?, digest)),
         }
     }
 
@@ -54,15 +58,18 @@ impl Source<'_> {
             Source::Registry { client, place, caller } => {
                 client.small_blob(place, digest, size, *caller).await
             }
-            Source::Layout(_) | Source::Kept => Ok(Fetched::here(self.stored(digest)?, digest)),
+            Source::Layout(..) | Source::Kept => Ok(Fetched::here(self.stored(digest)?, digest)),
         }
     }
 
     /// Bytes of a layout, verified.
     pub fn stored(&self, digest: &Digest) -> Result<Vec<u8>, Cause> {
         let missing = || Cause::ManifestInvalid(format!("{digest} is missing"));
-        let Source::Layout(layout) = self else { return Err(missing()) };
-        let bytes = layout.read(digest).map_err(|_| missing())?;
+        let Source::Layout(layout, _) = self else { return Err(missing()) };
+        let bytes = layout.read(digest).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => missing(),
+            _ => layout.unusable(digest, &error),
+        })?;
         let actual = digest_of(&bytes);
         if actual != *digest {
             let (expected, actual) = (digest.to_string(), actual.to_string());
@@ -156,7 +163,8 @@ fn describe(
     }
 }
 
-fn layers(manifest: &Manifest, configuration: &Configuration) -> Vec<LayerInfo> {
+/// The layers of a manifest, with what its configuration says of them.
+pub(crate) fn layers(manifest: &Manifest, configuration: &Configuration) -> Vec<LayerInfo> {
     let pairs = manifest.layers.iter().zip(&configuration.diff_ids);
     pairs
         .map(|(layer, diff_id)| LayerInfo {
@@ -166,6 +174,18 @@ fn layers(manifest: &Manifest, configuration: &Configuration) -> Vec<LayerInfo> 
             diff_id: diff_id.clone(),
         })
         .collect()
+}
+
+/// A manifest and its configuration's bytes, when both are kept and the owner may use them.
+pub(crate) fn own_documents(
+    owner: Owner,
+    manifest: &Digest,
+    folders: &Folders,
+) -> Result<Option<(Manifest, Vec<u8>)>, Cause> {
+    let Some(bytes) = folders.read_own_blob(manifest, owner) else { return Ok(None) };
+    let Document::Manifest(parsed) = Document::parse(&bytes, None)? else { return Ok(None) };
+    let config = folders.read_own_blob(&parsed.config.digest, owner);
+    Ok(config.map(|config| (parsed, config)))
 }
 
 /// As [`kept`], but only with documents that the owner may use.

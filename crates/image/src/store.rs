@@ -9,7 +9,8 @@ use model::image::{DiffId, Digest, Reference, RootFs};
 use model::{CompanyId, Phase};
 
 use crate::disk::{Folders, Locks, Owner, bringing};
-use crate::layer::{self, Budget, Origin, Slots, Tools};
+use crate::export::Export;
+use crate::layer::{self, Budget, Origin, Repository, Slots, Tools};
 use crate::local::Layout;
 use crate::registry::{Caller, Client, Fetched, What};
 use crate::source::{self, Source};
@@ -101,6 +102,36 @@ impl ImageStore {
         self.inner.load(oci_archive, name).await.map_err(|cause| ImageError::new(name, Phase::Pull, cause))
     }
 
+    /// Writes a resolved image into an empty folder as an OCI layout with one manifest, its layers as they travel, each
+    /// verified. They are downloaded each time, as `owner` and with this login, which proves that it may have them.
+    /// What is written says the same as the registry's manifest and may have another digest. Dropped half-way, it
+    /// leaves a folder without `index.json`.
+    pub async fn export(
+        &self,
+        manifest: &Digest,
+        reference: &Reference,
+        login: Option<&Login>,
+        owner: CompanyId,
+        into: &Path,
+    ) -> Result<(), ImageError> {
+        let caller = Caller { login, owner };
+        let exported = self.inner.export(manifest, reference, caller, into).await;
+        exported.map_err(|cause| ImageError::new(reference, Phase::Pull, caller.withheld(cause)))
+    }
+
+    /// Takes the one image of an OCI layout, a folder that a build wrote and nobody needs to trust: its layers come in
+    /// place, and nobody but `owner` may use them for it. `name` is for words. It gets no name, so its manifest belongs
+    /// in what a sweep keeps; callers keep the sweep away until it is written down there.
+    pub async fn take(
+        &self,
+        layout: &Path,
+        name: &Reference,
+        owner: CompanyId,
+    ) -> Result<Resolved, ImageError> {
+        let taken = self.inner.take(layout, Owner::Company(owner)).await;
+        taken.map_err(|cause| ImageError::new(name, Phase::Build, cause))
+    }
+
     /// Removes every layer and document that no manifest of `keep` and no loaded image needs. A layer
     /// that a pull puts in place right now stays; what it has finished goes, so manifests of deployments under way belong in
     /// `keep`. Nothing is removed while another process loads an image, nor when a document of a kept image is
@@ -148,13 +179,13 @@ impl Inner {
         progress: &Progress,
     ) -> Result<RootFs, Cause> {
         let is_local = reference.is_local();
-        let owner = if is_local { Owner::Everybody } else { Owner::Company(caller.owner) };
+        let owner = Owner::Company(caller.owner);
         let layers = match source::kept_for(owner, manifest, &self.folders)? {
             Some(layers) => layers,
             None if is_local => return Err(Cause::NotLoaded),
             None => self.fetch_documents(manifest, reference, caller).await?,
         };
-        // Loading put the layers in place; there is nowhere else to get them from.
+        // Loading or building put the layers in place; there is nowhere else to get them from.
         if let Some(missing) = is_local.then(|| self.missing(&layers, owner)).flatten() {
             return Err(Cause::LayerNotHere(missing.diff_id.clone()));
         }
@@ -209,7 +240,7 @@ impl Inner {
         let is_missing =
             |layer: &&LayerInfo| layer::here(&self.folders, &layer.diff_id, origin.owner()).is_none();
         let missing: Vec<_> = first.iter().map(|(_, layer)| *layer).filter(is_missing).collect();
-        layer::check_sizes(tools, &missing)?;
+        layer::check_sizes(self.config.limits.unpacked_bytes, self.folders.root(), &missing)?;
         // Boxed and listed, because the compiler cannot prove of the lazy chain that it may move between threads.
         let work: Vec<_> = first
             .into_iter()
@@ -246,13 +277,55 @@ impl Inner {
             .map_err(|error| Cause::storage("lock", self.folders.root(), error))?;
         let (path, tag, folders) = (archive.to_owned(), name.tag().map(str::to_owned), self.folders.clone());
         let layout = blocking(move || Layout::open(&path, tag.as_deref(), &folders)).await?;
-        let source = Source::Layout(&layout);
-        let top = source.stored(&layout.digest)?;
-        let top = Fetched::here(top, &layout.digest);
-        let resolved = source::resolve(source, top, &self.folders).await?;
-        self.bring_all(Origin::Folder(&layout.blobs), &resolved.layers, &Progress::new()).await?;
+        let resolved = self.bring_layout(&layout, Owner::Everybody).await?;
         self.folders.set_local_name(name, &resolved.digest, &resolved.media_type)?;
         Ok(resolved)
+    }
+
+    async fn take(&self, layout: &Path, owner: Owner) -> Result<Resolved, Cause> {
+        let _bringing = bringing(self.folders.root())
+            .map_err(|error| Cause::storage("lock", self.folders.root(), error))?;
+        let path = layout.to_owned();
+        let layout = blocking(move || Layout::open_foreign(&path)).await?;
+        self.bring_layout(&layout, owner).await
+    }
+
+    /// Brings the image of a layout in place: documents first, as from a registry.
+    async fn bring_layout(&self, layout: &Layout, owner: Owner) -> Result<Resolved, Cause> {
+        let source = Source::Layout(layout, owner);
+        let top = Fetched::here(source.stored(&layout.digest)?, &layout.digest);
+        let resolved = source::resolve(source, top, &self.folders).await?;
+        self.bring_all(Origin::Layout(layout, owner), &resolved.layers, &Progress::new()).await?;
+        Ok(resolved)
+    }
+
+    async fn export(
+        &self,
+        manifest: &Digest,
+        reference: &Reference,
+        caller: Caller<'_>,
+        into: &Path,
+    ) -> Result<(), Cause> {
+        if reference.is_local() {
+            return Err(Cause::LoadedOnly);
+        }
+        let owner = Owner::Company(caller.owner);
+        if source::kept_for(owner, manifest, &self.folders)?.is_none() {
+            self.fetch_documents(manifest, reference, caller).await?;
+        }
+        let documents = source::own_documents(owner, manifest, &self.folders)?;
+        let (manifest, config) = documents
+            .ok_or_else(|| Cause::ManifestInvalid(format!("{manifest} is no manifest of an image")))?;
+        let place = self.client.place(reference)?;
+        let idle = self.config.timeouts.idle;
+        let export = Export {
+            from: Repository { client: &self.client, place: &place, caller, idle },
+            slots: &self.slots,
+            limits: self.config.limits,
+            parallel_layers: self.config.parallel_layers,
+            into,
+        };
+        export.run(&manifest, &config).await
     }
 }
 

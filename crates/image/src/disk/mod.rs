@@ -24,5 +24,5 @@ pub(crate) use locks::Locks;
 pub(crate) use proofs::Owner;
 pub(crate) use record::LayerRecord;
 pub(crate) use remove::remove_tree;
-pub(crate) use space::{Free, NO_INODE, disk_full};
+pub(crate) use space::{Free, NO_INODE, disk_full, has_room};
 pub(crate) use tenancy::{OwnFolder, bringing, placing, sweeping};

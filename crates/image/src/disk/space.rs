@@ -32,12 +32,16 @@ pub(crate) struct Free {
 impl Folders {
     /// Refuses to begin what takes at least so many bytes on a disk that then has hardly any left.
     pub fn has_room_for(&self, bytes: u64) -> Result<(), Cause> {
-        let free = Free::at(self.root())
-            .map_err(|error| Cause::storage("look at the disk of", self.root(), error))?;
-        match free.lacks(bytes) {
-            None => Ok(()),
-            Some(why) => Err(Cause::DiskFull { folder: self.root().to_owned(), why }),
-        }
+        has_room(self.root(), bytes)
+    }
+}
+
+/// The same for the disk of any folder.
+pub(crate) fn has_room(folder: &Path, bytes: u64) -> Result<(), Cause> {
+    let free = Free::at(folder).map_err(|error| Cause::storage("look at the disk of", folder, error))?;
+    match free.lacks(bytes) {
+        None => Ok(()),
+        Some(why) => Err(Cause::DiskFull { folder: folder.to_owned(), why }),
     }
 }
 

@@ -1,26 +1,21 @@
 //! One layer, from where it comes to its place, in one stream: bytes are hashed as they arrive and go straight
 //! to the unpack process. Nothing is kept of a try that failed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::image::{DiffId, Digest};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncReadExt;
 
 use super::budget::Budget;
-use super::pace::Pace;
 use super::place::put_in_place;
 use super::slots::Slots;
+use super::stream::{Repository, Taker, stream_layout, stream_registry};
 use super::unpacker::{Unpacker, discard};
-use crate::disk::{Folders, LayerRecord, Locks, Owner, Scratch};
-use crate::registry::{BlobError, Caller, Client, Place};
+use crate::disk::{Folders, LayerRecord, Locks, Owner, Scratch, has_room};
+use crate::local::Layout;
+use crate::registry::{Caller, Client, Place};
 use crate::unpack::report::{Refusal, RefusalKind, Unpacked};
 use crate::{Cause, Config, LayerInfo, LayerState, Progress};
-
-/// Connections in a row that bring (almost) nothing before a layer is given up.
-const MAX_IDLE_TRIES: u32 = 4;
-/// What a connection must bring to count as a step forward, in bytes.
-const STEP: u64 = 64 << 10;
 
 /// Where layers come from.
 #[derive(Clone, Copy)]
@@ -30,8 +25,8 @@ pub(crate) enum Origin<'a> {
         place: &'a Place,
         caller: Caller<'a>,
     },
-    /// Blobs of an OCI layout, by digest.
-    Folder(&'a PathBuf),
+    /// An OCI layout, read for somebody.
+    Layout(&'a Layout, Owner),
 }
 
 impl Origin<'_> {
@@ -39,7 +34,7 @@ impl Origin<'_> {
     pub fn owner(&self) -> Owner {
         match self {
             Origin::Registry { caller, .. } => Owner::Company(caller.owner),
-            Origin::Folder(_) => Owner::Everybody,
+            Origin::Layout(_, owner) => *owner,
         }
     }
 }
@@ -124,17 +119,16 @@ pub(crate) async fn bring(
     Ok(())
 }
 
-/// Refuses what cannot be brought, before anything of it is: layers beyond the limit, or more than the disk has room
-/// for. Unpacked they hardly ever take less.
-pub(crate) fn check_sizes(tools: Tools<'_>, missing: &[&LayerInfo]) -> Result<(), Cause> {
-    let limit = tools.config.limits.unpacked_bytes;
+/// Refuses what cannot be brought, before anything of it is: layers beyond the limit of bytes, or more than the disk of
+/// a folder has room for. Unpacked they hardly ever take less.
+pub(crate) fn check_sizes(limit: u64, folder: &Path, missing: &[&LayerInfo]) -> Result<(), Cause> {
     if let Some(layer) = missing.iter().find(|layer| layer.size > limit) {
         let reason = format!("it has {} bytes; the limit is {limit}", layer.size);
         return Err(Cause::LayerInvalid { layer: layer.digest.clone(), reason });
     }
     match missing.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size)) {
         0 => Ok(()),
-        bytes => tools.folders.has_room_for(bytes),
+        bytes => has_room(folder, bytes),
     }
 }
 
@@ -161,10 +155,12 @@ async fn bring_once(
     };
     match origin {
         Origin::Registry { client, place, caller } => {
-            stream_registry(tools, (client, place, caller), layer, &mut sink).await.map_err(Failed::Final)?;
+            let idle = tools.config.timeouts.idle;
+            stream_registry(Repository { client, place, caller, idle }, layer, &mut sink).await
         }
-        Origin::Folder(blobs) => stream_file(&blobs.join(layer.digest.hex()), layer, &mut sink).await?,
+        Origin::Layout(layout, _) => stream_layout(layout, layer, &mut sink).await,
     }
+    .map_err(Failed::Final)?;
     sink.finish(layer, tools.folders.tmp()).await
 }
 
@@ -179,8 +175,8 @@ struct Sink<'a> {
     watched: &'a Watched<'a>,
 }
 
-impl Sink<'_> {
-    /// Takes the next bytes; more than the promised size is not taken. `false` when no more are wanted.
+impl Taker for Sink<'_> {
+    /// Takes the next bytes; more than the promised size is not taken.
     ///
     /// Bytes that cannot be unpacked may have been changed on the way, so the rest is still hashed: a wrong
     /// digest is the better answer, and another try may help then.
@@ -201,6 +197,12 @@ impl Sink<'_> {
         self.refusal.as_ref().is_none_or(|refusal| refusal.kind == RefusalKind::Invalid)
     }
 
+    fn done(&self) -> u64 {
+        self.done
+    }
+}
+
+impl Sink<'_> {
     /// Ends the stream and compares: size and digest of what came, then the digest of what came out of it.
     async fn finish(mut self, layer: &LayerInfo, folder: PathBuf) -> Result<(Unpacked, Scratch), Failed> {
         if let Some(refusal) = self.refusal.as_ref().filter(|refusal| refusal.kind != RefusalKind::Invalid) {
@@ -246,81 +248,5 @@ fn refused(refusal: &Refusal, layer: &LayerInfo, folder: PathBuf) -> Cause {
         RefusalKind::Invalid => Cause::LayerInvalid { layer: layer.digest.clone(), reason },
         RefusalKind::DiskFull => Cause::DiskFull { folder, why: reason },
         RefusalKind::Internal => Cause::Unpack(reason),
-    }
-}
-
-/// Streams from the registry, over as many connections as it takes.
-async fn stream_registry(
-    tools: Tools<'_>,
-    (client, place, caller): (&Client, &Place, Caller<'_>),
-    layer: &LayerInfo,
-    sink: &mut Sink<'_>,
-) -> Result<(), Cause> {
-    let mut tries_left = MAX_IDLE_TRIES;
-    let mut may_ask_range = true;
-    loop {
-        let before = sink.done;
-        let from = if may_ask_range { sink.done } else { 0 };
-        let reason = match client.blob(place, &layer.digest, from, layer.size, caller).await {
-            Ok(mut stream) => {
-                // Bytes that were taken already are the same again, or the digest will tell.
-                let mut skip = sink.done - stream.offset;
-                let mut pace = Pace::new(tools.config.timeouts.idle);
-                loop {
-                    let piece = match stream.next(&place.registry).await {
-                        Ok(Some(piece)) => piece,
-                        Ok(None) if sink.done >= layer.size => return Ok(()),
-                        Ok(None) => break "it ended too early".to_owned(),
-                        Err(reason) => break reason,
-                    };
-                    if !pace.keeps_up(piece.len()) {
-                        break "it sent less than 1 KiB a second".to_owned();
-                    }
-                    let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
-                    skip -= skipped as u64;
-                    if !sink.take(&piece[skipped..]).await {
-                        return Ok(());
-                    }
-                }
-            }
-            Err(BlobError::Broken(reason)) => reason,
-            Err(BlobError::WrongRange) if may_ask_range => {
-                may_ask_range = false;
-                "it answered with another range than the one asked for".to_owned()
-            }
-            Err(BlobError::WrongRange) => "it answered with a range nobody asked for".to_owned(),
-            Err(BlobError::Missing) => return Err(Cause::LayerMissing { layer: layer.digest.clone() }),
-            Err(BlobError::Final(cause)) => return Err(cause),
-        };
-        tries_left = if sink.done - before >= STEP { MAX_IDLE_TRIES } else { tries_left - 1 };
-        if tries_left == 0 {
-            return Err(Cause::ConnectionLost {
-                registry: place.registry.clone(),
-                layer: layer.digest.clone(),
-                done: sink.done,
-                total: layer.size,
-                reason,
-            });
-        }
-        tracing::debug!(layer = %layer.digest, at = sink.done, reason, "a connection broke and the layer is resumed");
-        tokio::time::sleep(std::time::Duration::from_millis(200) * (MAX_IDLE_TRIES - tries_left)).await;
-    }
-}
-
-/// Streams from a file.
-async fn stream_file(path: &PathBuf, layer: &LayerInfo, sink: &mut Sink<'_>) -> Result<(), Failed> {
-    let failed = |error: std::io::Error| {
-        Failed::Final(match error.kind() {
-            std::io::ErrorKind::NotFound => Cause::LayerMissing { layer: layer.digest.clone() },
-            _ => Cause::storage("read", path, error),
-        })
-    };
-    let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        let count = file.read(&mut buffer).await.map_err(failed)?;
-        if count == 0 || !sink.take(&buffer[..count]).await {
-            return Ok(());
-        }
     }
 }

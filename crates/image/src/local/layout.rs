@@ -3,10 +3,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use model::image::Digest;
+use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 use serde::Deserialize;
 
 use crate::Cause;
@@ -19,12 +21,23 @@ const MAX_DOCUMENT: u64 = 4 << 20;
 /// A layout that can be read from.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// `blobs/sha256` in it.
-    pub blobs: PathBuf,
+    /// Where it was found, for words.
+    path: PathBuf,
+    folder: OwnedFd,
+    links: Links,
     /// Index or manifest of the one image in it.
     pub digest: Digest,
     /// Holds the folder that a tar was taken apart into.
     _scratch: Option<Scratch>,
+}
+
+/// What symbolic links in a layout are good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// The administrator named the layout; some programs make them of links.
+    Followed,
+    /// Somebody made the layout who may not see what a link leads to.
+    Refused,
 }
 
 #[derive(Deserialize)]
@@ -50,19 +63,59 @@ impl Layout {
             take_apart(path, scratch.path()).map_err(unreadable)?;
             (scratch.path().to_owned(), Some(scratch))
         };
-        if !folder.join("oci-layout").is_file() {
+        let layout = Self::read_top(path, &folder, tag, Links::Followed)?;
+        Ok(Self { _scratch: scratch, ..layout })
+    }
+
+    /// Opens a folder that holds a layout with one image and was written by somebody who is not trusted.
+    pub fn open_foreign(path: &Path) -> Result<Self, Cause> {
+        Self::read_top(path, path, None, Links::Refused)
+    }
+
+    fn read_top(path: &Path, folder: &Path, tag: Option<&str>, links: Links) -> Result<Self, Cause> {
+        let wrong = |reason: String| Cause::NotALayout { path: path.to_owned(), reason };
+        let of_links = if links == Links::Refused { OFlags::NOFOLLOW } else { OFlags::empty() };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | of_links;
+        let opened = open(folder, flags, Mode::empty());
+        let opened = opened.map_err(|error| wrong(io::Error::from(error).to_string()))?;
+        if open_file(&opened, "oci-layout", links).is_err() {
             return Err(wrong("it holds no file oci-layout".to_owned()));
         }
-        let top = read_bounded(&folder.join("index.json")).map_err(unreadable)?;
+        let top = open_file(&opened, "index.json", links).and_then(read_bounded);
+        let top = top.map_err(|error| wrong(format!("its index.json: {error}")))?;
         let top: Top =
             serde_json::from_slice(&top).map_err(|error| wrong(format!("its index.json: {error}")))?;
         let digest = choose(&top.manifests, tag).map_err(|reason| wrong(reason.to_owned()))?;
-        Ok(Self { blobs: folder.join("blobs").join("sha256"), digest, _scratch: scratch })
+        Ok(Self { path: path.to_owned(), folder: opened, links, digest, _scratch: None })
     }
 
     /// A document of the layout, unverified.
     pub fn read(&self, digest: &Digest) -> io::Result<Vec<u8>> {
-        read_bounded(&self.blobs.join(digest.hex()))
+        read_bounded(self.open_blob(digest)?)
+    }
+
+    /// A blob of the layout, unverified.
+    pub fn open_blob(&self, digest: &Digest) -> io::Result<File> {
+        open_file(&self.folder, &format!("blobs/sha256/{}", digest.hex()), self.links)
+    }
+
+    /// Why a blob that is there cannot be used.
+    pub fn unusable(&self, digest: &Digest, why: &io::Error) -> Cause {
+        Cause::NotALayout { path: self.path.clone(), reason: format!("its blob {digest}: {why}") }
+    }
+}
+
+/// Opens a file of a layout: a regular one, and nothing that would keep the reader waiting.
+fn open_file(folder: &OwnedFd, name: &str, links: Links) -> io::Result<File> {
+    let resolve = match links {
+        Links::Followed => ResolveFlags::empty(),
+        Links::Refused => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV,
+    };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(openat2(folder, name, flags, Mode::empty(), resolve)?);
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file")),
     }
 }
 
@@ -82,9 +135,9 @@ fn choose(images: &[Descriptor], tag: Option<&str>) -> Result<Digest, &'static s
     }
 }
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bounded(file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_DOCUMENT {
         return Err(io::Error::other(format!("a document in it is larger than {MAX_DOCUMENT} bytes")));
     }

@@ -28,6 +28,17 @@ const LAYER_TYPES: [&str; 8] = [
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 ];
 
+/// The OCI type of a layer that [`LAYER_TYPES`] has.
+pub(crate) fn oci_layer_type(media_type: &str) -> &str {
+    match media_type {
+        "application/vnd.docker.image.rootfs.diff.tar.gzip" => "application/vnd.oci.image.layer.v1.tar+gzip",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" => {
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+        }
+        oci => oci,
+    }
+}
+
 /// Overlay mounts end there (Linux, `OVL_MAX_STACK`).
 const MAX_LAYERS: usize = 500;
 /// Largest configuration that is read, in bytes.

@@ -6,4 +6,4 @@ mod json;
 mod signal;
 
 pub(crate) use config::{Configuration, read_config};
-pub(crate) use document::{Descriptor, Document, Index, Manifest};
+pub(crate) use document::{Descriptor, Document, Index, Manifest, OCI_MANIFEST, oci_layer_type};

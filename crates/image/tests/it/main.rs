@@ -3,6 +3,7 @@
 
 mod faults;
 mod hostile;
+mod layouts;
 mod net;
 mod pulls;
 mod realms;
