@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::id::{CompanyId, CredentialId, GitCredentialId};
 
+mod revision;
 mod url;
 
+pub use revision::{RevisionError, is_commit_id};
 pub use url::{GitUrl, GitUrlError, Scheme};
 
 /// A repository that an application is built from.

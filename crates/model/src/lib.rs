@@ -4,6 +4,7 @@
 //! label, a [`image::Digest`] is a sha256, an [`image::Reference`] can be asked for at a registry.
 
 pub mod access;
+pub mod address;
 pub mod app;
 pub mod credential;
 pub mod deployment;
