@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use store::StoreError;
 use uuid::Uuid;
 
-use crate::platform::{ImageProblem, PlatformError};
+use crate::platform::{GitProblem, ImageProblem, PlatformError};
 
 /// How long to wait for whoever holds the database, such as a backup.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -138,6 +138,13 @@ impl ApiError {
         error
     }
 
+    /// The repository at `repo_url` cannot be used.
+    pub fn git(problem: &GitProblem, repo_url: &str) -> Self {
+        let mut error = Self::from(PlatformError::Git(Box::new(problem.clone())));
+        error.extra.insert("repo_url".into(), json!(repo_url));
+        error
+    }
+
     /// Applications pull with this credential.
     pub fn credential_in_use(users: Vec<wire::CredentialUser>) -> Self {
         let mut error = Self::conflict("docker_registry_in_use", "This registry credential is in use.");
@@ -174,6 +181,27 @@ fn image_status(code: FailureCode) -> StatusCode {
     }
 }
 
+/// The table of `GitErrorCode` in the API file. Codes that looking at a repository cannot have are faults of ours.
+fn git_status(code: FailureCode) -> StatusCode {
+    use FailureCode as C;
+    match code {
+        C::GitUrlInvalid => StatusCode::BAD_REQUEST,
+        C::GitUnreachable => StatusCode::BAD_GATEWAY,
+        C::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        C::GitUnauthorized
+        | C::GitCredentialMismatch
+        | C::GitHostKeyChanged
+        | C::RepositoryNotFound
+        | C::RevisionNotFound
+        | C::RepositoryTooLarge
+        | C::RepositoryInvalid
+        | C::DockerfileNotFound
+        | C::DockerfileInvalid => StatusCode::UNPROCESSABLE_ENTITY,
+        C::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 impl From<PlatformError> for ApiError {
     fn from(error: PlatformError) -> Self {
         match error {
@@ -196,6 +224,13 @@ impl From<PlatformError> for ApiError {
             ),
             PlatformError::Refused(message) => Self::bad_request("refused", message),
             PlatformError::Image(problem) => Self::of_problem(&problem),
+            PlatformError::Git(problem) => {
+                let message = sentence(&problem.message);
+                Self {
+                    detail: problem.hint,
+                    ..Self::new(git_status(problem.code), problem.code.as_str(), message)
+                }
+            }
             PlatformError::Store(error) => error.into(),
             PlatformError::Internal(cause) => Self::internal(&chain(cause.as_ref())),
         }

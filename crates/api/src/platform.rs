@@ -1,15 +1,22 @@
 //! What the handlers ask of the deployment side. The binary implements it over `deploy`; tests bring a double.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use model::image::{Digest, ImageConfig, Platform as ImagePlatform, Reference};
+use model::git::{BuildSettings, Commit, GitUrl, Revision};
+use model::image::Reference;
 use model::log::LogLine;
 use model::{
-    AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, ProcessId, Timestamp,
+    AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, GitCredentialId, ProcessId, Timestamp,
     Trigger,
 };
 use store::{RequestKey, StoreError};
+
+mod image;
+mod progress;
+mod repository;
+
+pub use image::{ImageProblem, InspectedPlatform, Inspection, LoginCheck, LoginVerdict};
+pub use progress::{BuildStep, BuildStepState, LayerProgress, LayerState, Progress};
+pub use repository::{DeployKey, Dockerfile, DockerfileOrigin, GitProblem, Repository};
 
 /// Deployments, containers and images as the API sees them. Every call names the company it is for; an
 /// implementation looks nothing up without it.
@@ -29,6 +36,16 @@ pub trait Platform: Send + Sync + 'static {
         company: CompanyId,
         app: AppId,
         to: Option<DeploymentId>,
+        key: Option<RequestKey>,
+    ) -> Result<Deployment, PlatformError>;
+
+    /// Queues a deployment of `to` with the image that `from` serves, and answers at once. Nothing is built or
+    /// resolved; settings and variables are those of `to`. Both belong to the company.
+    async fn promote(
+        &self,
+        company: CompanyId,
+        from: AppId,
+        to: AppId,
         key: Option<RequestKey>,
     ) -> Result<Deployment, PlatformError>;
 
@@ -81,6 +98,23 @@ pub trait Platform: Send + Sync + 'static {
     /// Starts the same and returns at once; nobody hears of an error.
     fn verify_in_background(&self, company: CompanyId, credential: CredentialId);
 
+    /// Looks into a repository without building it: its branches, the commit, and the Dockerfile that it would be
+    /// built with. What the credential cannot be sent to is refused.
+    async fn inspect_repository(
+        &self,
+        company: CompanyId,
+        url: &GitUrl,
+        credential: Option<GitCredentialId>,
+        revision: &Revision,
+        settings: &BuildSettings,
+    ) -> Result<Repository, PlatformError>;
+
+    /// Makes a key pair for a Git server, and asks the server for its own keys, to be recognised by from then on.
+    async fn make_deploy_key(&self, host: &str, comment: &str) -> Result<DeployKey, PlatformError>;
+
+    /// Whether the administrator named this `HOST[:PORT]` as one whose repositories are fetched over plain http.
+    fn allows_plain_http(&self, host: &str) -> bool;
+
     /// What the containers of an application printed, oldest first; of too many lines the newest.
     async fn runtime_logs(
         &self,
@@ -89,7 +123,7 @@ pub trait Platform: Send + Sync + 'static {
         query: &LogQuery,
     ) -> Result<Vec<RuntimeLine>, PlatformError>;
 
-    /// Live layers of a deployment that pulls now.
+    /// Live steps and layers of a deployment that builds or pulls now.
     fn progress(&self, deployment: DeploymentId) -> Option<Progress>;
 
     /// How each container of the release that serves is, in the order of their numbers; none when none is looked after.
@@ -122,57 +156,15 @@ pub struct InstanceCondition {
 pub struct DeployRequest {
     /// Full reference for this deployment, checked to be one; `None` is the application's own.
     pub image: Option<String>,
+    /// What to build; `None` is the application's own branch. Of an application with a repository only.
+    pub revision: Option<Revision>,
+    /// What is known of the commit of `revision` already, for people.
+    pub commit: Option<Commit>,
     /// Roll the last success out again without resolving; a normal deployment when there is none.
     pub restart: bool,
     pub trigger: Trigger,
     /// Under this key it is done once: asked again, the deployment that it started is given.
     pub key: Option<RequestKey>,
-}
-
-/// An image without its layers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Inspection {
-    /// What the reference names: an index when there are several platforms, else the manifest.
-    pub digest: Digest,
-    pub media_type: String,
-    /// Every platform in the order of the index; one entry for an image without an index.
-    pub platforms: Vec<InspectedPlatform>,
-    /// The manifest that `config` and `size` describe; it is one of `platforms`.
-    pub manifest: Digest,
-    pub config: ImageConfig,
-    /// Compressed bytes of the layers.
-    pub size: u64,
-}
-
-/// One platform of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InspectedPlatform {
-    pub platform: ImagePlatform,
-    pub manifest: Digest,
-    /// Compressed bytes of all layers, when its manifest was read.
-    pub size: Option<u64>,
-}
-
-/// What a registry answered to a login.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoginCheck {
-    pub verdict: LoginVerdict,
-    pub at: Timestamp,
-}
-
-/// Yes or no.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LoginVerdict {
-    Accepted,
-    Rejected {
-        /// [`FailureCode::CredentialRejected`], or [`FailureCode::CredentialScopeMissing`] when the login works and
-        /// its token may not pull.
-        code: FailureCode,
-        /// One sentence with the registry's own words in it; never a secret.
-        message: String,
-        /// What to try.
-        hint: Option<String>,
-    },
 }
 
 /// Which lines to read.
@@ -192,43 +184,6 @@ pub struct RuntimeLine {
     /// The number of the container, from 1, when several run side by side.
     pub instance: Option<u16>,
     pub line: LogLine,
-}
-
-/// How far the layers of a deployment are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    pub layers: Vec<LayerProgress>,
-}
-
-/// One layer; bytes are those on the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LayerProgress {
-    pub digest: Digest,
-    pub done: u64,
-    pub total: u64,
-    pub state: LayerState,
-}
-
-/// What happens to a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayerState {
-    Waiting,
-    Pulling,
-    Done,
-    /// It was on this machine already.
-    Shared,
-}
-
-impl LayerState {
-    /// The word of the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LayerState::Waiting => "waiting",
-            LayerState::Pulling => "pulling",
-            LayerState::Done => "done",
-            LayerState::Shared => "shared",
-        }
-    }
 }
 
 /// Why the deployment side did not do it. The words are shown to people.
@@ -255,24 +210,13 @@ pub enum PlatformError {
     /// The image cannot be used.
     #[error("{}", .0.message)]
     Image(Box<ImageProblem>),
+    /// The repository cannot be used.
+    #[error("{}", .0.message)]
+    Git(Box<GitProblem>),
     /// The database did not do it, for a reason that may be the client's.
     #[error(transparent)]
     Store(StoreError),
     /// A fault of the installation. Its text goes to the log, not to the client.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Why an image cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageProblem {
-    pub code: FailureCode,
-    /// One sentence with the names involved; never a secret.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// What the image has instead, such as `linux/arm64`; only with `platform_missing`.
-    pub platforms: Vec<String>,
-    /// When the registry may be asked again.
-    pub retry_after: Option<Duration>,
 }

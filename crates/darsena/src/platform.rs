@@ -3,8 +3,11 @@
 use api::platform as wanted;
 use async_trait::async_trait;
 use deploy::DeployError;
+use model::git::{BuildSettings, GitUrl, Revision};
 use model::image::{Digest, Reference};
-use model::{AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode};
+use model::{
+    AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, GitCredentialId,
+};
 
 /// `deploy` as the API wants to see it.
 pub struct Glue(pub deploy::Platform);
@@ -17,8 +20,8 @@ impl wanted::Platform for Glue {
         app: AppId,
         request: wanted::DeployRequest,
     ) -> Result<Deployment, wanted::PlatformError> {
-        let wanted::DeployRequest { image, restart, trigger, key } = request;
-        let request = deploy::Request { reference: image, revision: None, restart, trigger, key };
+        let wanted::DeployRequest { image, revision, commit, restart, trigger, key } = request;
+        let request = deploy::Request { reference: image, revision, commit, restart, trigger, key };
         self.0.deploy(company, app, request).await.map_err(translated)
     }
 
@@ -30,6 +33,16 @@ impl wanted::Platform for Glue {
         key: Option<store::RequestKey>,
     ) -> Result<Deployment, wanted::PlatformError> {
         self.0.rollback(company, app, to, key).await.map_err(translated)
+    }
+
+    async fn promote(
+        &self,
+        company: CompanyId,
+        from: AppId,
+        to: AppId,
+        key: Option<store::RequestKey>,
+    ) -> Result<Deployment, wanted::PlatformError> {
+        self.0.promote(company, from, to, key).await.map_err(translated)
     }
 
     async fn cancel(
@@ -107,6 +120,29 @@ impl wanted::Platform for Glue {
         });
     }
 
+    async fn inspect_repository(
+        &self,
+        _company: CompanyId,
+        _url: &GitUrl,
+        _credential: Option<GitCredentialId>,
+        _revision: &Revision,
+        _settings: &BuildSettings,
+    ) -> Result<wanted::Repository, wanted::PlatformError> {
+        Err(not_yet("look into a repository"))
+    }
+
+    async fn make_deploy_key(
+        &self,
+        _host: &str,
+        _comment: &str,
+    ) -> Result<wanted::DeployKey, wanted::PlatformError> {
+        Err(not_yet("make a deploy key"))
+    }
+
+    fn allows_plain_http(&self, _host: &str) -> bool {
+        false
+    }
+
     async fn runtime_logs(
         &self,
         company: CompanyId,
@@ -142,7 +178,7 @@ impl wanted::Platform for Glue {
                 image::LayerState::Shared => wanted::LayerState::Shared,
             },
         });
-        Some(wanted::Progress { layers: layers.collect() })
+        Some(wanted::Progress { steps: Vec::new(), layers: layers.collect() })
     }
 
     fn conditions(&self, app: AppId) -> Vec<wanted::InstanceCondition> {
@@ -152,6 +188,10 @@ impl wanted::Platform for Glue {
     fn url(&self, app: &AppName) -> String {
         self.0.url(app)
     }
+}
+
+fn not_yet(what: &str) -> wanted::PlatformError {
+    wanted::PlatformError::Refused(format!("This version cannot {what} yet."))
 }
 
 /// The container with this number, as people count.

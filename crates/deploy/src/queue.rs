@@ -3,7 +3,7 @@
 
 use model::deployment::State;
 use model::{
-    App, AppId, CompanyId, Deployment, DeploymentId, GitOrder, GitSource, Release, Revision, Source,
+    App, AppId, Commit, CompanyId, Deployment, DeploymentId, GitOrder, GitSource, Release, Revision, Source,
     Timestamp, Trigger,
 };
 use store::RequestKey;
@@ -19,6 +19,8 @@ pub struct Request {
     /// Another state of the repository than the application's branch, for this deployment only. Refused for a ready
     /// image.
     pub revision: Option<Revision>,
+    /// What is known of that commit already, for people.
+    pub commit: Option<Commit>,
     /// Roll the release that serves out again; without one it is a normal deployment.
     pub restart: bool,
     pub trigger: Trigger,
@@ -45,11 +47,14 @@ impl Platform {
         request: Request,
     ) -> Result<Deployment, DeployError> {
         let record = self.app(company, app).await?;
-        let Request { reference, revision, restart, trigger, key } = request;
-        let rollout = match record.serving.filter(|_| restart) {
+        let Request { reference, revision, commit, restart, trigger, key } = request;
+        let mut rollout = match record.serving.filter(|_| restart) {
             Some(serving) => Rollout::Again(Box::new(self.deployment(company, app, serving).await?)),
             None => asked_for(&record.source, reference, revision)?,
         };
+        if let Rollout::Built(order) = &mut rollout {
+            order.commit = commit;
+        }
         self.enqueue(&record, rollout, trigger, key).await
     }
 

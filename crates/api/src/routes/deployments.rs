@@ -31,6 +31,8 @@ pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
     let restart = input.is_restart.unwrap_or(false);
     let request = DeployRequest {
         image,
+        revision: None,
+        commit: None,
         restart,
         trigger: if restart { Trigger::Restart } else { Trigger::ManualDeploy },
         key,

@@ -11,7 +11,7 @@ use wire::{
 use crate::check;
 use crate::error::ApiError;
 use crate::image_text;
-use crate::platform::{LayerState, Progress};
+use crate::platform::{self, BuildStepState, LayerState, Progress};
 
 /// The reference that a request wants for this deployment; `None` is the application's own.
 pub fn wanted_image(own: &str, input: &TriggerDeployment) -> Result<Option<String>, ApiError> {
@@ -109,8 +109,16 @@ fn show_progress(state: &State, progress: Option<Progress>) -> Option<Deployment
     if state.is_final() || *state == State::Waiting {
         return None;
     }
-    let layers = progress.map(|progress| progress.layers).unwrap_or_default();
-    let show_layer = |layer: crate::platform::LayerProgress| wire::LayerProgress {
+    let Progress { steps, layers } = progress.unwrap_or_default();
+    Some(DeploymentProgress {
+        step: state.name().to_owned(),
+        layers: layers.into_iter().map(show_layer).collect(),
+        build_steps: steps.into_iter().map(show_build_step).collect(),
+    })
+}
+
+fn show_layer(layer: platform::LayerProgress) -> wire::LayerProgress {
+    wire::LayerProgress {
         digest: layer.digest.to_string(),
         done: layer.done,
         total: layer.total,
@@ -120,10 +128,22 @@ fn show_progress(state: &State, progress: Option<Progress>) -> Option<Deployment
             LayerState::Done => wire::LayerState::Done,
             LayerState::Shared => wire::LayerState::Shared,
         },
-    };
-    Some(DeploymentProgress {
-        step: state.name().to_owned(),
-        layers: layers.into_iter().map(show_layer).collect(),
-        build_steps: Vec::new(),
-    })
+    }
+}
+
+fn show_build_step(step: platform::BuildStep) -> wire::BuildStep {
+    wire::BuildStep {
+        number: step.number,
+        of: step.of,
+        stage: step.stage,
+        text: step.text,
+        state: match step.state {
+            BuildStepState::Running => wire::BuildStepState::Running,
+            BuildStepState::Done => wire::BuildStepState::Done,
+            BuildStepState::Cached => wire::BuildStepState::Cached,
+            BuildStepState::Failed => wire::BuildStepState::Failed,
+        },
+        started_at: step.started_at.to_string(),
+        finished_at: step.finished_at.map(|at| at.to_string()),
+    }
 }

@@ -4,16 +4,18 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use api::platform::{
-    DeployRequest, ImageProblem, InspectedPlatform, Inspection, InstanceCondition, LayerProgress, LayerState,
-    LogQuery, LoginCheck, LoginVerdict, Platform, PlatformError, Progress, RuntimeLine,
+    BuildStep, BuildStepState, DeployKey, DeployRequest, Dockerfile, DockerfileOrigin, GitProblem,
+    ImageProblem, InspectedPlatform, Inspection, InstanceCondition, LayerProgress, LayerState, LogQuery,
+    LoginCheck, LoginVerdict, Platform, PlatformError, Progress, Repository, RuntimeLine,
 };
 use async_trait::async_trait;
 use model::deployment::State;
+use model::git::{BuildSettings, Commit, GitOrder, GitUrl, Recipe, Revision};
 use model::image::{Digest, ExposedPort, ImageConfig, Platform as ImagePlatform, Reference};
 use model::log::{LogLine, Stream};
 use model::{
     App, AppId, AppName, Command, CompanyId, CredentialId, CredentialStatus, Deployment, DeploymentId,
-    Failure, FailureCode, Limits, Phase, Probe, Release, ReleaseId, Timestamp, Trigger,
+    Failure, FailureCode, GitCredentialId, Limits, Phase, Probe, Release, ReleaseId, Timestamp, Trigger,
 };
 use store::{RequestKey, Store, StoreError};
 use tokio::sync::Semaphore;
@@ -26,6 +28,8 @@ pub struct Double {
     pub requests: Mutex<Vec<DeployRequest>>,
     /// Which images were looked at, with which credential.
     pub inspected: Mutex<Vec<(String, Option<CredentialId>)>>,
+    /// Which repositories were looked into, how.
+    pub looked: Mutex<Vec<(String, Option<GitCredentialId>, Revision, BuildSettings)>>,
     /// Applications whose exposure changed.
     pub exposed: Mutex<Vec<AppId>>,
     /// Logins that were tried before they were saved: host, user name and secret.
@@ -43,6 +47,7 @@ impl Double {
             lines: Mutex::default(),
             requests: Mutex::default(),
             inspected: Mutex::default(),
+            looked: Mutex::default(),
             exposed: Mutex::default(),
             logins: Mutex::default(),
             background: Mutex::default(),
@@ -88,6 +93,7 @@ impl Double {
         &self,
         app: &App,
         reference: String,
+        git: Option<GitOrder>,
         trigger: Trigger,
         key: Option<RequestKey>,
     ) -> Result<Deployment, PlatformError> {
@@ -98,7 +104,7 @@ impl Double {
             company: app.company,
             trigger,
             reference,
-            git: None,
+            git,
             image_of: None,
             digest: None,
             credential: None,
@@ -183,7 +189,25 @@ impl Platform for Double {
         self.requests.lock().expect("the list").push(request.clone());
         let reference =
             request.image.unwrap_or_else(|| app.source.image_reference().unwrap_or_default().to_owned());
-        self.enqueue(&app, reference, request.trigger, request.key).await
+        let git = app.source.git().map(|git| GitOrder {
+            url: git.url.clone(),
+            revision: request.revision.unwrap_or(Revision::Default),
+            commit: request.commit,
+        });
+        self.enqueue(&app, reference, git, request.trigger, request.key).await
+    }
+
+    async fn promote(
+        &self,
+        company: CompanyId,
+        from: AppId,
+        to: AppId,
+        key: Option<RequestKey>,
+    ) -> Result<Deployment, PlatformError> {
+        let (from, to) = (self.app(company, from).await?, self.app(company, to).await?);
+        let serving = from.serving.ok_or(PlatformError::NoSuccessfulDeployment)?;
+        let served = self.store.company(company).deployment(from.id, serving).await.map_err(explain)?;
+        self.enqueue(&to, served.reference, None, Trigger::Promote, key).await
     }
 
     async fn rollback(
@@ -200,7 +224,7 @@ impl Platform for Double {
             None => rows.last_successful(app.id, app.serving).await.map_err(explain)?,
         };
         let target = target.ok_or(PlatformError::NoSuccessfulDeployment)?;
-        self.enqueue(&app, target.reference, Trigger::RollbackDeployment, key).await
+        self.enqueue(&app, target.reference, None, Trigger::RollbackDeployment, key).await
     }
 
     async fn cancel(&self, company: CompanyId, app: AppId, id: DeploymentId) -> Result<(), PlatformError> {
@@ -306,6 +330,60 @@ impl Platform for Double {
         self.background.lock().expect("the list").push(credential);
     }
 
+    /// The last part of the path says what is wrong with the repository.
+    async fn inspect_repository(
+        &self,
+        _company: CompanyId,
+        url: &GitUrl,
+        credential: Option<GitCredentialId>,
+        revision: &Revision,
+        settings: &BuildSettings,
+    ) -> Result<Repository, PlatformError> {
+        use FailureCode as C;
+        self.looked.lock().expect("the list").push((
+            url.to_string(),
+            credential,
+            revision.clone(),
+            settings.clone(),
+        ));
+        let codes = [
+            C::GitUnreachable,
+            C::GitUnauthorized,
+            C::GitCredentialMismatch,
+            C::GitHostKeyChanged,
+            C::RepositoryNotFound,
+            C::RevisionNotFound,
+            C::RepositoryTooLarge,
+            C::RepositoryInvalid,
+            C::DockerfileNotFound,
+            C::DockerfileInvalid,
+            C::Timeout,
+            C::DiskFull,
+        ];
+        if url.name() == "hangs" {
+            std::future::pending::<()>().await;
+        }
+        match codes.into_iter().find(|code| code.as_str() == url.name()) {
+            Some(code) => Err(git_problem(code)),
+            None => Ok(repository(settings)),
+        }
+    }
+
+    async fn make_deploy_key(&self, host: &str, comment: &str) -> Result<DeployKey, PlatformError> {
+        if host == "unreachable.test" {
+            return Err(git_problem(FailureCode::GitUnreachable));
+        }
+        Ok(DeployKey {
+            private_key: "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary-secret\n".into(),
+            public_key: format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 {comment}"),
+            host_keys: vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHBhbg==".into()],
+        })
+    }
+
+    fn allows_plain_http(&self, host: &str) -> bool {
+        host == "127.0.0.1:3000"
+    }
+
     async fn runtime_logs(
         &self,
         company: CompanyId,
@@ -331,7 +409,16 @@ impl Platform for Double {
 
     fn progress(&self, _deployment: DeploymentId) -> Option<Progress> {
         let layer = LayerProgress { digest: digest(7), done: 10, total: 20, state: LayerState::Pulling };
-        Some(Progress { layers: vec![layer] })
+        let step = BuildStep {
+            number: 2,
+            of: 3,
+            stage: "build".into(),
+            text: "RUN make".into(),
+            state: BuildStepState::Running,
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: None,
+        };
+        Some(Progress { steps: vec![step], layers: vec![layer] })
     }
 
     fn conditions(&self, _app: AppId) -> Vec<InstanceCondition> {
@@ -359,6 +446,33 @@ impl Platform for Double {
 
     fn url(&self, app: &AppName) -> String {
         format!("http://{app}.localhost:8080/")
+    }
+}
+
+fn git_problem(code: FailureCode) -> PlatformError {
+    PlatformError::Git(Box::new(GitProblem {
+        code,
+        message: format!("the repository cannot be used: {}", code.as_str()),
+        hint: Some("Look at it.".into()),
+    }))
+}
+
+fn repository(settings: &BuildSettings) -> Repository {
+    let (origin, text) = match &settings.recipe {
+        Recipe::Given(text) => (DockerfileOrigin::Given, text.clone()),
+        Recipe::Made => (DockerfileOrigin::Made, "FROM node".to_owned()),
+        Recipe::Found => (DockerfileOrigin::Found, "FROM scratch".to_owned()),
+    };
+    Repository {
+        default_branch: Some("main".into()),
+        branches: (0..150).map(|number| format!("branch-{number}")).collect(),
+        commit: Commit {
+            id: "1".repeat(40),
+            branch: Some("main".into()),
+            message: "More bread".into(),
+            author: "Ada".into(),
+        },
+        dockerfile: Dockerfile { text, origin, detail: None },
     }
 }
 
