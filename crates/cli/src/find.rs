@@ -1,7 +1,7 @@
 //! From the name that a person knows to the record.
 
 use client::Client;
-use wire::{ApplicationListItem, DockerRegistry, Process, ProcessType};
+use wire::{ApplicationListItem, DockerRegistry, GitCredential, Process, ProcessType};
 
 use crate::failure::Failure;
 
@@ -27,20 +27,61 @@ pub async fn web_process(client: &Client, application: &str) -> Result<Option<Pr
         .find(|process| process.kind == Some(ProcessType::Web)))
 }
 
+/// The names of the applications; an id whose application is gone meanwhile stays an id.
+pub async fn names_of(client: &Client, ids: &[String]) -> Result<String, Failure> {
+    if ids.is_empty() {
+        return Ok("-".to_owned());
+    }
+    let known = client.applications().await?;
+    let name = |id: &String| known.iter().find(|application| application.id == *id).map(|found| &found.name);
+    let names: Vec<&str> = ids.iter().map(|id| name(id).unwrap_or(id).as_str()).collect();
+    Ok(names.join(", "))
+}
+
 /// The registry credential of this id or name.
 pub async fn credential(client: &Client, text: &str) -> Result<DockerRegistry, Failure> {
-    let mut all = client.registries().await?;
-    if let Some(place) = all.iter().position(|credential| credential.id == text) {
-        return Ok(all.swap_remove(place));
+    let all = client.registries().await?;
+    let known = all.into_iter().map(|credential| Named {
+        id: credential.id.clone(),
+        name: credential.name.clone(),
+        detail: credential.username.clone(),
+        record: credential,
+    });
+    one(known.collect(), text, "registry credential", "darsena registries list")
+}
+
+/// The Git credential of this id or name.
+pub async fn git_credential(client: &Client, text: &str) -> Result<GitCredential, Failure> {
+    let all = client.git_credentials().await?;
+    let known = all.into_iter().map(|credential| Named {
+        id: credential.id.clone(),
+        name: credential.name.clone(),
+        detail: credential.host.clone(),
+        record: credential,
+    });
+    one(known.collect(), text, "Git credential", "darsena git-credentials list")
+}
+
+struct Named<T> {
+    id: String,
+    name: String,
+    /// What tells two of one name apart.
+    detail: String,
+    record: T,
+}
+
+fn one<T>(mut all: Vec<Named<T>>, text: &str, kind: &str, list: &str) -> Result<T, Failure> {
+    if let Some(place) = all.iter().position(|named| named.id == text) {
+        return Ok(all.swap_remove(place).record);
     }
-    all.retain(|credential| credential.name == text);
+    all.retain(|named| named.name == text);
     match all.len() {
-        1 => Ok(all.swap_remove(0)),
-        0 => Err(Failure::new(format!("there is no registry credential named {text}"))
-            .hint("`darsena registries list` shows those there are")),
-        count => Err(Failure::new(format!("{count} registry credentials are named {text}"))
+        1 => Ok(all.swap_remove(0).record),
+        0 => Err(Failure::new(format!("there is no {kind} named {text}"))
+            .hint(format!("`{list}` shows those there are"))),
+        count => Err(Failure::new(format!("{count} {kind}s are named {text}"))
             .hint("name it by its id:")
-            .details(all.iter().map(|credential| format!("  {}  {}", credential.id, credential.username)))),
+            .details(all.iter().map(|named| format!("  {}  {}", named.id, named.detail)))),
     }
 }
 
@@ -48,12 +89,19 @@ pub async fn credential(client: &Client, text: &str) -> Result<DockerRegistry, F
 /// the caller may not see.
 pub async fn credential_of(client: &Client, id: &Option<String>) -> Result<String, Failure> {
     let Some(id) = id else { return Ok("none".to_owned()) };
-    match client.registry(id).await {
-        Ok(credential) => Ok(credential.name),
-        Err(error) => match error.refusal().map(|refusal| refusal.status) {
-            Some(404) => Ok(format!("{id} (removed)")),
-            Some(403) => Ok(id.clone()),
-            _ => Err(error.into()),
-        },
-    }
+    called(id, client.registry(id).await.map(|credential| credential.name))
+}
+
+/// The same for a Git credential.
+pub async fn git_credential_of(client: &Client, id: &Option<String>) -> Result<String, Failure> {
+    let Some(id) = id else { return Ok("none".to_owned()) };
+    called(id, client.git_credential(id).await.map(|credential| credential.name))
+}
+
+fn called(id: &str, name: Result<String, client::Error>) -> Result<String, Failure> {
+    name.or_else(|error| match error.refusal().map(|refusal| refusal.status) {
+        Some(404) => Ok(format!("{id} (removed)")),
+        Some(403) => Ok(id.to_owned()),
+        _ => Err(error.into()),
+    })
 }

@@ -12,6 +12,8 @@ mod commands;
 mod failure;
 mod find;
 mod follow;
+mod git_server;
+mod host;
 mod local;
 mod login;
 mod name;
@@ -27,7 +29,10 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use commands::{apps, deploy, deployments, doctor, env, images, logs, registries, setup};
+use commands::{
+    apps, deploy, deployments, doctor, env, git, git_credentials, hooks, images, logs, promote, registries,
+    setup, webhook,
+};
 use failure::Failure;
 pub use local::{Check, LoadedImage, Local, LocalError};
 use output::Output;
@@ -37,8 +42,10 @@ use output::Output;
 pub enum Command {
     /// Make the first account of a server, and sign this user in.
     Setup(setup::Args),
-    /// Run an image as an application, wait until it answers, and print its URL.
-    Deploy(deploy::Args),
+    /// Run an image or a repository as an application, wait until it answers, and print its URL.
+    Deploy(Box<deploy::Args>),
+    /// Deploy the image of one application to another, without a new build.
+    Promote(promote::Args),
     /// List, show, change, suspend, activate and delete applications.
     #[command(subcommand)]
     Apps(apps::Command),
@@ -52,6 +59,18 @@ pub enum Command {
     /// Logins for private registries: list, create, show, update, verify and delete them.
     #[command(subcommand)]
     Registries(registries::Command),
+    /// Look into repositories.
+    #[command(subcommand)]
+    Git(git::Command),
+    /// Logins for Git servers: list, create, show, update and delete them.
+    #[command(subcommand)]
+    GitCredentials(git_credentials::Command),
+    /// The secret address that deploys an application: show, enable, regenerate and disable it.
+    #[command(subcommand)]
+    Hooks(hooks::Command),
+    /// Deploying on a push to the repository: show, enable, regenerate and disable it.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Look into images, and load them from a file.
     #[command(subcommand)]
     Images(images::Command),
@@ -83,6 +102,11 @@ fn remote(command: &Command, output: &Output) -> Result<(), Failure> {
         let client = login::client()?;
         match command {
             Command::Deploy(args) => deploy::run(&client, args, output).await,
+            Command::Promote(args) => promote::run(&client, args, output).await,
+            Command::Git(command) => git::run(&client, command, output).await,
+            Command::GitCredentials(command) => git_credentials::run(&client, command, output).await,
+            Command::Hooks(command) => hooks::run(&client, command, output).await,
+            Command::Webhook(command) => webhook::run(&client, command, output).await,
             Command::Apps(command) => apps::run(&client, command, output).await,
             Command::Deployments(command) => deployments::run(&client, command, output).await,
             Command::Registries(command) => registries::run(&client, command, output).await,

@@ -29,6 +29,15 @@ impl Client {
         self.post_once(self.url(&["applications", application, "deployments", "rollback"]), body).await
     }
 
+    /// `POST /applications/{id}/promote`; once, as [`Client::trigger_deployment`]. Gives the deployment of the target.
+    pub async fn promote_application(
+        &self,
+        application: &str,
+        body: &PromoteApplication,
+    ) -> Result<Deployment, Error> {
+        self.post_once(self.url(&["applications", application, "promote"]), body).await
+    }
+
     /// `GET /applications/{id}/deployments/{deployment_id}`.
     pub async fn deployment(&self, application: &str, id: &str) -> Result<Deployment, Error> {
         self.get(self.url(&["applications", application, "deployments", id])).await

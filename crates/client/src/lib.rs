@@ -9,6 +9,8 @@ mod applications;
 mod deployments;
 mod env_vars;
 mod error;
+mod git;
+mod hooks;
 mod keys;
 mod list;
 mod logs;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -77,6 +77,18 @@ impl Client {
         self.send(Method::POST, url, Some(body)).await
     }
 
+    /// The same for an operation that may take this long.
+    pub(crate) async fn post_within<T: DeserializeOwned>(
+        &self,
+        url: Url,
+        body: &impl Serialize,
+        limit: Duration,
+    ) -> Result<T, Error> {
+        let (status, bytes) =
+            self.ask(self.request(Method::POST, url).json(body).timeout(limit), limit).await?;
+        self.read(status, &bytes)
+    }
+
     /// A request that the server carries out once, however often it arrives: it goes a second time when nobody knows
     /// whether the first one did. The draft of `Idempotency-Key` has the key in quotes.
     pub(crate) async fn post_once<T: DeserializeOwned>(
@@ -126,6 +138,11 @@ impl Client {
         self.send(Method::DELETE, url, None::<&()>).await
     }
 
+    /// A removal that is answered without a body.
+    pub(crate) async fn delete_silently(&self, url: Url) -> Result<(), Error> {
+        self.ask(self.request(Method::DELETE, url), TIMEOUT).await.map(|_| ())
+    }
+
     async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -142,26 +159,37 @@ impl Client {
         headers: HeaderMap,
         body: Option<&impl Serialize>,
     ) -> Result<T, Error> {
-        let mut request = self.http.request(method, url).headers(headers);
-        if let Some(key) = &self.key {
-            request = request.header(AUTHORIZATION, key);
-        }
+        let mut request = self.request(method, url).headers(headers);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| self.transport_error(&error))?;
-        let (status, retry_after) = (response.status(), retry_after(&response));
-        let bytes = self.body(response).await?;
-        if status.is_success() {
-            return serde_json::from_slice(&bytes)
-                .map_err(|error| self.not_the_api(status, &error.to_string()));
-        }
-        Err(self.refusal(status, retry_after, &bytes))
+        let (status, bytes) = self.ask(request, TIMEOUT).await?;
+        self.read(status, &bytes)
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Error> {
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.http.request(method, url);
+        match &self.key {
+            Some(key) => request.header(AUTHORIZATION, key),
+            None => request,
+        }
+    }
+
+    /// The body of an answer that says yes. `limit`: how long the request may take.
+    async fn ask(&self, request: RequestBuilder, limit: Duration) -> Result<(StatusCode, Vec<u8>), Error> {
+        let response = request.send().await.map_err(|error| self.transport_error(&error, limit))?;
+        let (status, retry_after) = (response.status(), retry_after(&response));
+        let bytes = self.body(response, limit).await?;
+        if status.is_success() { Ok((status, bytes)) } else { Err(self.refusal(status, retry_after, &bytes)) }
+    }
+
+    fn read<T: DeserializeOwned>(&self, status: StatusCode, bytes: &[u8]) -> Result<T, Error> {
+        serde_json::from_slice(bytes).map_err(|error| self.not_the_api(status, &error.to_string()))
+    }
+
+    async fn body(&self, mut response: Response, limit: Duration) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.transport_error(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.transport_error(&error, limit))? {
             if bytes.len() + chunk.len() > LARGEST_ANSWER {
                 return Err(self.not_the_api(response.status(), "the answer is larger than 100 MB"));
             }
@@ -193,13 +221,13 @@ impl Client {
         Error::NotTheApi { server: self.server.to_string(), what: format!("{}: {what}", status.as_u16()) }
     }
 
-    fn transport_error(&self, error: &reqwest::Error) -> Error {
+    fn transport_error(&self, error: &reqwest::Error, limit: Duration) -> Error {
         let server = self.server.to_string();
         let why = innermost(error);
         if error.is_connect() {
             return Error::Unreachable { server, why };
         }
-        let why = if error.is_timeout() { format!("nothing came for {} s", TIMEOUT.as_secs()) } else { why };
+        let why = if error.is_timeout() { format!("nothing came for {} s", limit.as_secs()) } else { why };
         Error::NoAnswer { server, why }
     }
 }

@@ -9,6 +9,9 @@ use crate::failure::Failure;
 use crate::find;
 use crate::output::Output;
 
+/// How much of a commit's message a list shows, in characters.
+const SUBJECT: usize = 50;
+
 /// What to do with deployments.
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -78,12 +81,14 @@ async fn list(client: &Client, name: &str, limit: u64, output: &Output) -> Resul
         vec![
             deployment.id.clone(),
             status(deployment).to_owned(),
-            deployment.docker_image_url.clone().unwrap_or_default(),
+            what(deployment),
             deployment.trigger.clone().unwrap_or_default(),
             ago(&deployment.created_at),
         ]
     });
-    output.table(&["ID", "STATUS", "IMAGE", "TRIGGER", "STARTED"], rows)?;
+    let is_built = page.data.iter().any(|deployment| deployment.repo_url.is_some());
+    let what = if is_built { "COMMIT" } else { "IMAGE" };
+    output.table(&["ID", "STATUS", what, "TRIGGER", "STARTED"], rows)?;
     let older = page.total.saturating_sub(page.data.len() as u64);
     if older > 0 {
         output.note(&format!("{older} older ones are not shown"));
@@ -101,11 +106,21 @@ async fn show(client: &Client, name: &str, id: Option<&str>, output: &Output) ->
         return output.json(&deployment);
     }
     let credential = find::credential_of(client, &deployment.docker_registry_credential_id).await?;
-    let text = |field: &Option<String>| field.clone().unwrap_or_else(|| "-".to_owned());
-    output.record(&[
+    let mut pairs = vec![
         ("id", deployment.id.clone()),
         ("status", status(&deployment).to_owned()),
         ("step", deployment.progress.as_ref().map_or("-".to_owned(), |progress| progress.step.clone())),
+    ];
+    if deployment.repo_url.is_some() {
+        pairs.extend([
+            ("repository", text(&deployment.repo_url)),
+            ("branch", text(&deployment.branch)),
+            ("commit", text(&deployment.commit_sha)),
+            ("message", text(&deployment.commit_message)),
+            ("author", text(&deployment.author_login)),
+        ]);
+    }
+    pairs.extend([
         ("image", text(&deployment.docker_image_url)),
         ("digest", text(&deployment.docker_image_digest)),
         ("credential", credential),
@@ -113,7 +128,8 @@ async fn show(client: &Client, name: &str, id: Option<&str>, output: &Output) ->
         ("created", deployment.created_at.clone()),
         ("started", text(&deployment.started_at)),
         ("finished", text(&deployment.finished_at)),
-    ])?;
+    ]);
+    output.record(&pairs)?;
     let Some(failure) = &deployment.failure else { return Ok(()) };
     output.line("")?;
     output.line(&failure.message)?;
@@ -124,6 +140,25 @@ async fn show(client: &Client, name: &str, id: Option<&str>, output: &Output) ->
         output.line(&line)?;
     }
     Ok(())
+}
+
+fn text(field: &Option<String>) -> String {
+    field.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
+}
+
+/// What is rolled out, for a list: the commit and what it says, else the image.
+fn what(deployment: &Deployment) -> String {
+    match (&deployment.commit_sha, &deployment.repo_url) {
+        (Some(sha), _) => {
+            let message = deployment.commit_message.as_deref().unwrap_or_default();
+            let subject = message.lines().next().unwrap_or_default();
+            let short: String = subject.chars().take(SUBJECT).collect();
+            let rest = if short.len() < subject.len() { "..." } else { "" };
+            format!("{} {short}{rest}", sha.get(..12).unwrap_or(sha)).trim_end().to_owned()
+        }
+        (None, Some(_)) => deployment.branch.clone().unwrap_or_else(|| "-".to_owned()),
+        (None, None) => deployment.docker_image_url.clone().unwrap_or_default(),
+    }
 }
 
 async fn newest(client: &Client, application: &ApplicationListItem) -> Result<Deployment, Failure> {

@@ -5,7 +5,7 @@ use std::io::Read;
 use client::Client;
 use serde_json::json;
 
-use super::variables;
+use super::variables::{self, Use};
 use crate::failure::Failure;
 use crate::find;
 use crate::output::Output;
@@ -33,6 +33,12 @@ enum Command {
         /// Read K=V from stdin, one a line, so that no value is seen in `ps`.
         #[arg(long)]
         stdin: bool,
+        /// Only the build gets them, as ARG and as a secret of that id.
+        #[arg(long, conflicts_with = "runtime")]
+        build: bool,
+        /// Only the application gets them, and no build.
+        #[arg(long)]
+        runtime: bool,
     },
     /// Remove variables.
     Unset {
@@ -54,10 +60,10 @@ pub async fn run(client: &Client, args: &Args, output: &Output) -> Result<(), Fa
     match &args.command {
         None => list(client, &args.name, &List::default(), output).await,
         Some(Command::List(options)) => list(client, &args.name, options, output).await,
-        Some(Command::Set { pairs, stdin }) => {
+        Some(Command::Set { pairs, stdin, build, runtime }) => {
             let pairs = pairs_of(pairs, *stdin)?;
             let application = find::existing(client, &args.name).await?;
-            let changed = variables::set(client, &application.id, &pairs).await?;
+            let changed = variables::set(client, &application.id, &pairs, usage(*build, *runtime)).await?;
             said(&args.name, &changed, output)
         }
         Some(Command::Unset { keys }) => {
@@ -80,6 +86,8 @@ async fn list(client: &Client, name: &str, options: &List, output: &Output) -> R
                     "id": variable.id,
                     "key": variable.key,
                     "value": options.show.then_some(&variable.value),
+                    "is_runtime": variable.is_runtime,
+                    "is_buildtime": variable.is_buildtime,
                     "updated_at": variable.updated_at,
                 })
             })
@@ -92,9 +100,17 @@ async fn list(client: &Client, name: &str, options: &List, output: &Output) -> R
     }
     let rows = variables.iter().map(|variable| {
         let value = if options.show { variable.value.expose() } else { "(hidden)" };
-        vec![variable.key.clone(), value.to_owned()]
+        vec![variable.key.clone(), value.to_owned(), variables::used_by(variable).to_owned()]
     });
-    output.table(&["KEY", "VALUE"], rows)
+    output.table(&["KEY", "VALUE", "FOR"], rows)
+}
+
+fn usage(build: bool, runtime: bool) -> Use {
+    match (build, runtime) {
+        (true, _) => Use::Build,
+        (_, true) => Use::Runtime,
+        (false, false) => Use::Kept,
+    }
 }
 
 fn pairs_of(given: &[String], stdin: bool) -> Result<Vec<Pair>, Failure> {

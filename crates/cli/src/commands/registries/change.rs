@@ -6,6 +6,7 @@ use wire::*;
 use super::login::{self, Flags};
 use crate::failure::Failure;
 use crate::find;
+use crate::host;
 use crate::output::Output;
 use crate::registry::Registry;
 use crate::token;
@@ -23,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     username: Option<String>,
     /// Another host, with a port when that is not 443.
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = login::parse_host)]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = host::parse)]
     host: Option<String>,
     /// Another registry; its own host comes with it.
     #[arg(long, value_name = "KIND", value_enum)]

@@ -5,6 +5,7 @@ use wire::*;
 
 use super::login::{self, Flags};
 use crate::failure::Failure;
+use crate::host;
 use crate::output::Output;
 use crate::quote;
 use crate::registry::Registry;
@@ -20,7 +21,7 @@ pub struct Args {
     #[arg(long, value_name = "KIND", value_enum)]
     registry: Registry,
     /// Where it is, with a port when that is not 443; left out: the host above.
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = login::parse_host)]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = host::parse)]
     host: Option<String>,
     /// User name at the registry; it is no secret. Left out for ecr: AWS.
     #[arg(long, value_name = "USER", value_parser = clap::builder::NonEmptyStringValueParser::new())]

@@ -43,20 +43,6 @@ pub fn host(registry: Registry, given: Option<&str>) -> Result<Option<String>, F
     }
 }
 
-/// For `--host`: a mistake that is easily made. The server has the last word.
-pub fn parse_host(text: &str) -> Result<String, String> {
-    if text.contains("://") || text.contains('/') {
-        return Err(
-            "a host is written without https:// and without a path, as registry.example.com:5000".to_owned()
-        );
-    }
-    match text.chars().find(|c| c.is_whitespace() || c.is_control() || *c == '@') {
-        Some(bad) => Err(format!("a host cannot hold {bad:?}")),
-        None if text.is_empty() => Err("a host cannot be empty".to_owned()),
-        None => Ok(text.to_owned()),
-    }
-}
-
 /// Says on stderr which user name and token the registry takes, where that is known.
 pub fn advise(registry: Registry, output: &Output) {
     if registry == Registry::Custom {
@@ -131,13 +117,5 @@ mod tests {
             let words = told(registry, None).unwrap_err();
             assert!(words.contains(registry.facts().word) && words.contains(form), "{words}");
         }
-    }
-
-    #[test]
-    fn a_url_is_no_host() {
-        for bad in ["https://ghcr.io", "ghcr.io/acme", "user@ghcr.io", "a b", "", "a\u{1b}"] {
-            assert!(parse_host(bad).is_err(), "{bad:?}");
-        }
-        assert_eq!(parse_host("127.0.0.1:5000").as_deref(), Ok("127.0.0.1:5000"));
     }
 }

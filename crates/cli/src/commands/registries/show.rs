@@ -55,22 +55,11 @@ pub async fn show(client: &Client, name: &str, output: &Output) -> Result<(), Fa
         ("status", seen(status(details.status).to_owned())),
         ("verified", seen(moment(&details.last_verified_at))),
         ("last used", seen(moment(&details.last_used_at))),
-        ("used by", seen(applications(client, &details.used_by).await?)),
+        ("used by", seen(find::names_of(client, &details.used_by).await?)),
         ("created", credential.created_at.clone()),
         ("changed", credential.updated_at.clone()),
         ("id", credential.id.clone()),
     ])
-}
-
-/// The names of the applications; an id whose application is gone meanwhile stays an id.
-async fn applications(client: &Client, ids: &[String]) -> Result<String, Failure> {
-    if ids.is_empty() {
-        return Ok(NONE.to_owned());
-    }
-    let known = client.applications().await?;
-    let name = |id: &String| known.iter().find(|application| application.id == *id).map(|found| &found.name);
-    let names: Vec<&str> = ids.iter().map(|id| name(id).unwrap_or(id).as_str()).collect();
-    Ok(names.join(", "))
 }
 
 fn host(credential: &DockerRegistry) -> String {
