@@ -16,6 +16,8 @@ pub struct Census {
     /// In one hierarchy.
     pub cgroups: Vec<String>,
     pub interfaces: Vec<String>,
+    /// Builds that were admitted to limits and network.
+    pub guests: Vec<String>,
     /// Command lines of supervisors and of processes that unpack.
     pub supervisors: Vec<String>,
     pub unpacking: Vec<String>,
@@ -34,6 +36,7 @@ impl Census {
             runtime_records: names(&run.join("runtime")),
             cgroups: groups(&instance),
             interfaces: names(Path::new("/sys/class/net")),
+            guests: names(&run.join("guests")),
             layers_under_way: darsena.layers_under_way(),
             ..Self::default()
         };
@@ -74,6 +77,7 @@ impl Census {
             }
         }
         let absent = |what: &str, found: String| (found != "[]").then(|| format!("{what}: {found}"));
+        faults.extend(absent("guests", format!("{:?}", self.guests)));
         faults.extend(absent("still unpacking", format!("{:?}", self.unpacking)));
         faults.extend(absent("layers under way", format!("{:?}", self.layers_under_way)));
         faults.extend(absent("mounts", format!("{:?}", self.mounts)));

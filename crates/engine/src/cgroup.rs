@@ -1,8 +1,11 @@
 //! Control groups of one container, on version 1, on version 2 and on both at once ("hybrid").
 //!
 //! The runtime makes them; this part finds all of them, ends what runs in them and removes them, also when no
-//! supervisor is left to do so.
+//! supervisor is left to do so. Those of processes that are no container are made here.
 
+mod limit;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -89,7 +92,12 @@ impl Cgroup {
 
     /// Kills every process and waits until all are gone.
     pub fn kill(&self) -> io::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        self.kill_within(PATIENCE)
+    }
+
+    /// The same for processes that may take longer to go, as those do that have much written and not yet on disk.
+    pub fn kill_within(&self, patience: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + patience;
         loop {
             let left = self.processes()?;
             if left.is_empty() {
@@ -153,6 +161,21 @@ impl Cgroup {
         all.sort();
         all.dedup();
         Ok(all)
+    }
+
+    /// The names of the groups directly beneath.
+    pub fn beneath(&self) -> io::Result<BTreeSet<String>> {
+        let mut found = BTreeSet::new();
+        for (group, _) in &self.groups {
+            match fs::read_dir(group) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                entries => {
+                    let folders = entries?.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
+                    found.extend(folders.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Removes the groups; absent ones are fine.

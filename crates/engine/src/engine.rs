@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use model::image::RootFs;
 use model::log::LogLine;
-use model::{AppId, CompanyId, ContainerId, Limits, Timestamp};
+use model::{AppId, CompanyId, ContainerId, DeploymentId, Limits, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::EngineError;
 
-/// Runs containers. Every call is safe to repeat.
+/// Runs containers, and looks after guests: processes of others that are no containers. Every call is safe to repeat.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Makes a container ready to start: files, network, limits; its command has not run yet. A whole one that
@@ -65,8 +65,18 @@ pub trait Engine: Send + Sync {
     /// What a container printed, oldest line first. Empty for an unknown container.
     async fn logs(&self, id: &ContainerId, query: &LogQuery) -> Result<Vec<LogLine>, EngineError>;
 
-    /// Puts back what others may have taken away from under the containers, such as firewall rules. For every
-    /// start of the platform, and now and then.
+    /// Puts a process and all that descends from it under limits, and connects its network namespace, which must be
+    /// one of its own, as a container's: the same addresses and the same rules of what it may reach. Repeating it for a
+    /// process that is there limits and connects it anew; another process takes the place of the one before, which is
+    /// dismissed.
+    async fn admit(&self, guest: &Guest) -> Result<(), EngineError>;
+
+    /// Kills whatever is left of a guest and takes limits and network away. Gives whether the kernel killed any of it
+    /// for want of memory. An unknown one is fine.
+    async fn dismiss(&self, id: DeploymentId) -> Result<bool, EngineError>;
+
+    /// Puts back what others may have taken away from under the containers, such as firewall rules, and dismisses
+    /// guests that an earlier process of the platform admitted. For every start of the platform, and now and then.
     async fn mend(&self) -> Result<(), EngineError>;
 
     /// Removes every container and every trace that this installation left on the machine. Open the engine anew
@@ -114,6 +124,16 @@ impl std::fmt::Debug for ContainerSpec {
             .field("port", &self.port)
             .finish_non_exhaustive()
     }
+}
+
+/// A process that is no container, and stands in a network namespace of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// The deployment that it works for. It has one guest at a time.
+    pub id: DeploymentId,
+    /// Process id. A child of the caller, which has not been waited for, so that the number stays its own.
+    pub pid: u32,
+    pub limits: Limits,
 }
 
 /// Where a container stands.

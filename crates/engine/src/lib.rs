@@ -4,6 +4,9 @@
 //! supervisor process a container ([`shim`]) drives an OCI runtime through its command line. Everything that
 //! a container needs from the kernel belongs to its supervisor's own mount and network namespaces, so that it
 //! vanishes with the container: no mount is ever made in the host's namespace.
+//!
+//! A [`Guest`] is a process that somebody else started and that is no container, such as a build. It gets the same
+//! limits and the same network.
 
 mod bundle;
 mod cgroup;
@@ -14,6 +17,6 @@ mod local;
 mod logfile;
 pub mod shim;
 
-pub use engine::{Check, ContainerSpec, Engine, ExecOutcome, Exit, LogQuery, Status};
+pub use engine::{Check, ContainerSpec, Engine, ExecOutcome, Exit, Guest, LogQuery, Status};
 pub use error::{EngineError, Refusal};
 pub use local::{Config, LocalEngine, RoleCommand};

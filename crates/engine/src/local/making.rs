@@ -69,11 +69,11 @@ impl Local {
         Ok(())
     }
 
-    /// Makes the container's folder and takes an address for it.
-    async fn take_link(&self, run: &RunFolder) -> Result<Link, EngineError> {
+    /// Makes the folder of a container or guest and takes an address for it.
+    pub(super) async fn take_link(&self, run: &RunFolder) -> Result<Link, EngineError> {
         let subnet = self.subnet().await?;
         let _one_at_a_time = self.links.lock().await;
-        let doing = || "taking an address for the container".to_owned();
+        let doing = || "taking an address".to_owned();
         let taken: Vec<_> = self.places.links().doing(doing)?.iter().map(|link| link.index).collect();
         let link = subnet
             .free_link(&taken)

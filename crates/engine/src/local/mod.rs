@@ -1,4 +1,4 @@
-//! Containers on this machine.
+//! Containers on this machine, and guests.
 //!
 //! Nothing here is needed while a container runs: its supervisor has all of that. The state is what is on disk
 //! and which supervisors answer, so an engine that is opened anew, after whatever ended the one before, finds
@@ -10,6 +10,7 @@ mod config;
 mod exec;
 mod finding;
 mod firewall;
+mod guests;
 mod helpers;
 mod host;
 mod listening;
@@ -23,14 +24,15 @@ mod subnet;
 mod talk;
 mod unmaking;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::ContainerId;
 use model::log::LogLine;
+use model::{ContainerId, DeploymentId};
 use tokio::sync::{Mutex, OnceCell};
 
 pub use self::config::{Config, RoleCommand};
@@ -41,7 +43,7 @@ use self::subnet::Subnet;
 use self::unmaking::Logs;
 use crate::error::Doing;
 use crate::folders::{read_json, write_whole};
-use crate::{Check, ContainerSpec, Engine, EngineError, ExecOutcome, Exit, LogQuery, Status};
+use crate::{Check, ContainerSpec, Engine, EngineError, ExecOutcome, Exit, Guest, LogQuery, Status};
 
 /// Runs containers on this machine through an OCI runtime. Cheap to clone.
 #[derive(Clone)]
@@ -56,9 +58,13 @@ struct Local {
     /// Held while an address is taken.
     links: Mutex<()>,
     /// One change of a container at a time.
-    locks: Locks,
+    locks: Locks<ContainerId>,
     /// One command beside a container's own at a time.
-    execs: Locks,
+    execs: Locks<ContainerId>,
+    /// One change of a guest at a time.
+    guest_locks: Locks<DeploymentId>,
+    /// Guests that this process admitted; all others are leftovers.
+    guests: std::sync::Mutex<HashSet<DeploymentId>>,
 }
 
 impl LocalEngine {
@@ -72,9 +78,17 @@ impl LocalEngine {
             ));
         }
         let places = Places::of(&config);
-        let (subnet, runtime) = (OnceCell::new(), OnceCell::new());
-        let (links, locks, execs) = (Mutex::new(()), Locks::default(), Locks::default());
-        Ok(Self(Arc::new(Local { config, places, subnet, runtime, links, locks, execs })))
+        Ok(Self(Arc::new(Local {
+            config,
+            places,
+            subnet: OnceCell::new(),
+            runtime: OnceCell::new(),
+            links: Mutex::new(()),
+            locks: Locks::default(),
+            execs: Locks::default(),
+            guest_locks: Locks::default(),
+            guests: std::sync::Mutex::default(),
+        })))
     }
 
     /// Carries a change to its end even when nobody waits for it any more: a half of it would meet the next
@@ -91,6 +105,21 @@ impl LocalEngine {
             change(Arc::clone(&local), id).await
         });
         task.await.unwrap_or_else(|error| Err(EngineError::host("changing a container", error)))
+    }
+
+    /// The same for a guest.
+    async fn carry_out_for<T, F, W>(&self, id: DeploymentId, change: W) -> Result<T, EngineError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, EngineError>> + Send,
+        W: FnOnce(Arc<Local>) -> F + Send + 'static,
+    {
+        let local = Arc::clone(&self.0);
+        let task = tokio::spawn(async move {
+            let _guard = local.guest_locks.lock(&id).await;
+            change(Arc::clone(&local)).await
+        });
+        task.await.unwrap_or_else(|error| Err(EngineError::host("changing a guest", error)))
     }
 }
 
@@ -144,6 +173,11 @@ impl Local {
     }
 
     async fn mend(&self) -> Result<(), EngineError> {
+        let (network, guests) = (self.mend_network().await, self.dismiss_leftovers().await);
+        network.and(guests)
+    }
+
+    async fn mend_network(&self) -> Result<(), EngineError> {
         if self.places.links().doing(|| "listing containers".to_owned())?.is_empty() {
             return Ok(());
         }
@@ -202,6 +236,15 @@ impl Engine for LocalEngine {
         let (folder, query) = (self.0.places.data_of(id).logs(), query.clone());
         let doing = || format!("reading the log of container {id}");
         tokio::task::spawn_blocking(move || logs::read(&folder, &query)).await.doing(doing)?.doing(doing)
+    }
+
+    async fn admit(&self, guest: &Guest) -> Result<(), EngineError> {
+        let whole = guest.clone();
+        self.carry_out_for(guest.id, move |local| async move { local.admit(&whole).await }).await
+    }
+
+    async fn dismiss(&self, id: DeploymentId) -> Result<bool, EngineError> {
+        self.carry_out_for(id, move |local| async move { local.dismiss(id).await }).await
     }
 
     async fn mend(&self) -> Result<(), EngineError> {

@@ -6,11 +6,15 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use model::ContainerId;
+use model::{ContainerId, DeploymentId};
 
 use super::config::Config;
 use super::subnet::Link;
+use crate::cgroup::Cgroup;
 use crate::folders::{DataFolder, RunFolder, make_private, read_json};
+
+/// What the names of guests' control groups begin with.
+const GUEST: &str = "build-";
 
 /// The folders and names that follow from a [`Config`].
 #[derive(Clone, Debug)]
@@ -29,12 +33,17 @@ impl Places {
     pub fn make(&self) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o711).create(&self.run)?;
         make_private(&self.containers())?;
+        make_private(&self.guests())?;
         make_private(&self.runtime_root())?;
         make_private(&self.data)
     }
 
     fn containers(&self) -> PathBuf {
         self.run.join("containers")
+    }
+
+    fn guests(&self) -> PathBuf {
+        self.run.join("guests")
     }
 
     /// The runtime's `--root`.
@@ -50,6 +59,11 @@ impl Places {
         RunFolder::new(self.containers().join(id.as_str()))
     }
 
+    /// A guest has its address there and nothing else.
+    pub fn run_of_guest(&self, id: DeploymentId) -> RunFolder {
+        RunFolder::new(self.guests().join(id.uuid().simple().to_string()))
+    }
+
     pub fn data_of(&self, id: &ContainerId) -> DataFolder {
         DataFolder::new(self.data.join(id.as_str()))
     }
@@ -61,6 +75,10 @@ impl Places {
 
     pub fn cgroup_of(&self, id: &ContainerId) -> String {
         format!("{}/{id}", self.cgroup())
+    }
+
+    pub fn cgroup_of_guest(&self, id: DeploymentId) -> String {
+        format!("{}/{GUEST}{}", self.cgroup(), id.uuid().simple())
     }
 
     pub fn supervisors_cgroup(&self) -> String {
@@ -76,11 +94,20 @@ impl Places {
         Ok(ids.into_iter().collect())
     }
 
-    /// The connections that containers have.
+    /// Every guest that has left a trace.
+    pub fn list_guests(&self) -> io::Result<BTreeSet<DeploymentId>> {
+        let groups = Cgroup::of(&self.cgroup())?.beneath()?;
+        let of_groups = groups.iter().filter_map(|name| name.strip_prefix(GUEST)?.parse().ok());
+        Ok(names(&self.guests())?.iter().filter_map(|name| name.parse().ok()).chain(of_groups).collect())
+    }
+
+    /// The connections that containers and guests have.
     pub fn links(&self) -> io::Result<Vec<Link>> {
+        let containers = self.list()?.into_iter().map(|id| self.run_of(&id));
+        let guests = self.list_guests()?.into_iter().map(|id| self.run_of_guest(id));
         let mut links = Vec::new();
-        for id in self.list()? {
-            links.extend(read_json::<Link>(&self.run_of(&id).network())?);
+        for run in containers.chain(guests) {
+            links.extend(read_json::<Link>(&run.network())?);
         }
         Ok(links)
     }
@@ -90,7 +117,7 @@ impl Places {
         for file in [self.subnet(), self.subnet().with_extension("draft")] {
             absent_is_fine(fs::remove_file(file))?;
         }
-        for folder in [self.containers(), self.runtime_root(), self.data.clone()] {
+        for folder in [self.containers(), self.guests(), self.runtime_root(), self.data.clone()] {
             absent_is_fine(fs::remove_dir(folder))?;
         }
         match fs::remove_dir(&self.run) {

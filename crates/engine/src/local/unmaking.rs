@@ -129,6 +129,7 @@ impl Local {
         });
         let removals = futures_util::future::join_all(removals).await;
         leftovers.extend(removals.into_iter().filter_map(Result::err));
+        self.dismiss_all().await.unwrap_or_else(|error| leftovers.push(error.to_string()));
 
         self.remove_network().await.unwrap_or_else(|error| leftovers.push(error.to_string()));
         let (places, group) = (self.places.clone(), self.places.cgroup());

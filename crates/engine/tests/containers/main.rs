@@ -4,6 +4,7 @@ mod bench;
 mod bombs;
 mod exec;
 mod faults;
+mod guests;
 mod hanging;
 mod hardening;
 mod instances;
