@@ -8,9 +8,21 @@ use std::fmt;
 use std::path::Path;
 
 mod bases;
+mod compiled;
+mod go;
+mod nearby;
+mod node;
 mod not_made;
+mod php;
+mod python;
 mod repository;
+mod rust;
+mod server;
 mod site;
+mod start;
+mod text;
+mod versions;
+mod words;
 
 pub use bases::{Bases, BasesError};
 pub use not_made::NotMade;
@@ -59,8 +71,17 @@ enum Verdict {
 
 type Look = fn(&Repository, &Bases) -> Result<Verdict, NotMade>;
 
-/// In the order in which they are asked.
-const KINDS: [(Kind, Look); 1] = [(Kind::StaticSite, site::look)];
+/// In the order in which they are asked. Many repositories also hold a package.json, for what browsers get of them;
+/// and many of Node.js an index.html, which is no site before it is built. A kind that finds nothing to start leaves
+/// the word to the next: requirements.txt may list tools only.
+const KINDS: [(Kind, Look); 6] = [
+    (Kind::Php, php::look),
+    (Kind::Go, go::look),
+    (Kind::Rust, rust::look),
+    (Kind::Python, python::look),
+    (Kind::Node, node::look),
+    (Kind::StaticSite, site::look),
+];
 
 /// Makes the Dockerfile for the files in a folder: the folder to build, which is also its context.
 ///
@@ -76,5 +97,8 @@ pub fn make(folder: &Path, bases: &Bases) -> Result<Made, NotMade> {
             Verdict::Other => {}
         }
     }
-    Err(NotMade::Unknown { lacking })
+    Err(NotMade::Unknown { lacking, nearby: nearby::places(&repository) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ pub enum NotMade {
     Unknown {
         /// What the kinds that were recognised lack.
         lacking: Vec<String>,
+        /// Files elsewhere in the folder that look like an application.
+        nearby: Vec<String>,
     },
     /// A file that decides cannot be used.
     #[error("no Dockerfile can be made, because {file} {why}")]
@@ -37,10 +39,13 @@ impl NotMade {
     /// What to do now.
     pub fn hint(&self) -> String {
         match self {
-            NotMade::Unknown { .. } => {
-                "add a Dockerfile to the repository, name the folder that holds the application \
-                with --path, the Dockerfile with --dockerfile, or give its text with --dockerfile-text"
-                    .to_owned()
+            NotMade::Unknown { nearby, .. } => {
+                let there = nearby.join(", ");
+                let there = if there.is_empty() { there } else { format!(" (there is {there})") };
+                format!(
+                    "add a Dockerfile to the repository, name the folder that holds the application with --path or the \
+                        Dockerfile with --dockerfile{there}, or give a text with --dockerfile-text"
+                )
             }
             NotMade::File { file, .. } => {
                 format!(
