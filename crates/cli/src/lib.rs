@@ -9,6 +9,7 @@
 mod ago;
 mod clean;
 mod commands;
+mod commit;
 mod failure;
 mod find;
 mod follow;
@@ -23,6 +24,7 @@ mod prompt;
 mod quote;
 mod registry;
 mod size;
+mod tail;
 mod token;
 
 use std::process::ExitCode;

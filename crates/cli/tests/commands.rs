@@ -1,6 +1,8 @@
 //! Whole commands, as processes, against a server of the test's own: what they ask for, what they print where,
 //! and how they end.
 
+mod git;
+mod git_credentials;
 mod harness;
 mod registries;
 

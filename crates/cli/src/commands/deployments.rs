@@ -5,6 +5,7 @@ use wire::*;
 
 use super::outcome::{self, Deployed};
 use crate::ago::ago;
+use crate::commit;
 use crate::failure::Failure;
 use crate::find;
 use crate::output::Output;
@@ -154,7 +155,7 @@ fn what(deployment: &Deployment) -> String {
             let subject = message.lines().next().unwrap_or_default();
             let short: String = subject.chars().take(SUBJECT).collect();
             let rest = if short.len() < subject.len() { "..." } else { "" };
-            format!("{} {short}{rest}", sha.get(..12).unwrap_or(sha)).trim_end().to_owned()
+            format!("{} {short}{rest}", commit::short(sha)).trim_end().to_owned()
         }
         (None, Some(_)) => deployment.branch.clone().unwrap_or_else(|| "-".to_owned()),
         (None, None) => deployment.docker_image_url.clone().unwrap_or_default(),

@@ -4,6 +4,7 @@ use client::Client;
 use wire::*;
 
 use super::source::BuildWord;
+use crate::commit;
 use crate::failure::Failure;
 use crate::find;
 use crate::output::Output;
@@ -77,7 +78,7 @@ async fn inspect(client: &Client, args: &Inspect, output: &Output) -> Result<(),
         ("repository", found.repo_url.clone()),
         ("default branch", found.default_branch.clone().unwrap_or_else(|| "-".to_owned())),
         ("branches", branches(&found)),
-        ("commit", commit(&found.commit)),
+        ("commit", commit::words(&found.commit)),
         ("dockerfile", origin(&found.dockerfile)),
     ])?;
     output.line("")?;
@@ -92,15 +93,6 @@ fn branches(found: &RepositoryInspection) -> String {
     if found.branches.is_empty() { "-".to_owned() } else { found.branches.join(", ") }
 }
 
-/// A commit in one line: where it is, what it does, who made it.
-pub fn commit(commit: &Commit) -> String {
-    let id = commit.sha.get(..12).unwrap_or(&commit.sha);
-    let subject = commit.message.lines().next().unwrap_or_default();
-    let on = commit.branch.as_ref().map(|branch| format!(" on {branch}")).unwrap_or_default();
-    let by = if commit.author.is_empty() { String::new() } else { format!(" ({})", commit.author) };
-    format!("{id}{on}  {subject}{by}").trim_end().to_owned()
-}
-
 /// Where a Dockerfile comes from, in words.
 fn origin(dockerfile: &Dockerfile) -> String {
     let detail = dockerfile.detail.as_deref();
@@ -111,23 +103,5 @@ fn origin(dockerfile: &Dockerfile) -> String {
             None => "made".to_owned(),
         },
         DockerfileOrigin::Given => "given".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_commit_is_one_line() {
-        let whole = Commit {
-            sha: "0123456789abcdef".into(),
-            branch: Some("main".into()),
-            message: "Add the menu\n\nLong story.".into(),
-            author: "Ada".into(),
-        };
-        assert_eq!(commit(&whole), "0123456789ab on main  Add the menu (Ada)");
-        let bare = Commit { sha: "01".into(), branch: None, message: String::new(), author: String::new() };
-        assert_eq!(commit(&bare), "01");
     }
 }

@@ -3,25 +3,22 @@
 use std::time::Duration;
 
 use client::{Client, LogQuery};
-use jiff::Timestamp;
 use wire::{ApplicationListItem, LogEntry};
 
 use crate::failure::Failure;
 use crate::find;
 use crate::output::Output;
+use crate::tail::{MOST, Tail};
 
 /// How often new lines are asked for.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// The most lines that the API gives at once.
-const MOST: u32 = 5000;
 
 /// Oldest line first.
 #[derive(clap::Args)]
 pub struct Args {
     /// Name of the application.
     name: String,
-    /// Go on with new lines as they come, until Ctrl-C.
+    /// Go on with new lines as they come, until Ctrl-C or the end of the deployment.
     #[arg(long, short)]
     follow: bool,
     /// The newest so many lines.
@@ -64,6 +61,8 @@ async fn go_on(
 ) -> Result<(), Failure> {
     loop {
         tokio::time::sleep(PAUSE).await;
+        // Asked first, so that its last lines are read after it ended.
+        let is_over = is_over(client, application, args).await;
         let from = Some(tail.from().unwrap_or_else(|| application.created_at.clone()));
         let query = LogQuery { from, limit: Some(MOST), containing: args.filter.clone() };
         let entries = match ask(client, application, args, &query).await {
@@ -78,7 +77,17 @@ async fn go_on(
         for entry in tail.new_ones(entries) {
             print(&entry, output)?;
         }
+        if is_over {
+            return Ok(());
+        }
     }
+}
+
+/// An application goes on for ever, a deployment does not. While the server is away nothing is known.
+async fn is_over(client: &Client, application: &ApplicationListItem, args: &Args) -> bool {
+    let Some(deployment) = &args.deployment else { return false };
+    let deployment = client.deployment(&application.id, deployment).await;
+    deployment.is_ok_and(|deployment| deployment.status.is_some_and(|status| status.is_final()))
 }
 
 async fn ask(
@@ -101,94 +110,5 @@ fn print(entry: &LogEntry, output: &Output) -> Result<(), Failure> {
             Some(instance) => output.line(&format!("{}  [{instance}] {}", entry.timestamp, entry.message)),
             None => output.line(&format!("{}  {}", entry.timestamp, entry.message)),
         }
-    }
-}
-
-/// Where a follower is. Ids are unique within one answer only, so the place is told by the last moment and by
-/// how many lines of that moment were shown.
-#[derive(Default)]
-struct Tail {
-    last: Option<i64>,
-    shown: usize,
-}
-
-impl Tail {
-    /// Start of the next range: the last moment itself, for lines of the same moment that were not there yet.
-    fn from(&self) -> Option<String> {
-        Timestamp::from_microsecond(self.last?).ok().map(|moment| moment.to_string())
-    }
-
-    /// The lines that were not shown yet, which count as shown from now on.
-    fn new_ones(&mut self, entries: Vec<LogEntry>) -> Vec<LogEntry> {
-        let (last, mut known) = (self.last, self.shown);
-        let new: Vec<LogEntry> = entries
-            .into_iter()
-            .filter(|entry| match last {
-                Some(last) if entry.unix_timestamp < last => false,
-                Some(last) if entry.unix_timestamp == last && known > 0 => {
-                    known -= 1;
-                    false
-                }
-                _ => true,
-            })
-            .collect();
-        for entry in &new {
-            if self.last == Some(entry.unix_timestamp) {
-                self.shown += 1;
-            } else if self.last < Some(entry.unix_timestamp) {
-                (self.last, self.shown) = (Some(entry.unix_timestamp), 1);
-            }
-        }
-        new
-    }
-
-    /// Whether a full answer begins after the place: then the lines between are not in it.
-    fn has_gap(&self, entries: &[LogEntry]) -> bool {
-        entries.len() >= MOST as usize
-            && self.last.is_some_and(|last| entries.first().is_some_and(|entry| entry.unix_timestamp > last))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(at: i64, message: &str) -> LogEntry {
-        LogEntry {
-            id: message.into(),
-            message: message.into(),
-            service: "APP_RUNTIME".into(),
-            severity: "INFO".into(),
-            timestamp: String::new(),
-            tags: serde_json::Map::new(),
-            attributes: serde_json::Map::new(),
-            unix_timestamp: at,
-        }
-    }
-
-    #[test]
-    fn a_follower_sees_every_line_once() {
-        let mut tail = Tail::default();
-        let mut see = |entries: &[(i64, &str)]| -> Vec<String> {
-            let entries = entries.iter().map(|(at, message)| entry(*at, message)).collect();
-            tail.new_ones(entries).into_iter().map(|entry| entry.message).collect()
-        };
-        assert_eq!(see(&[(1, "a"), (2, "b")]), ["a", "b"]);
-        assert_eq!(see(&[(2, "b")]), [""; 0]);
-        assert_eq!(see(&[(2, "b"), (2, "c")]), ["c"]);
-        assert_eq!(see(&[(2, "b"), (2, "c"), (2, "d"), (5, "e")]), ["d", "e"]);
-        assert_eq!(see(&[(5, "e"), (5, "f")]), ["f"]);
-        assert_eq!(tail.from().as_deref(), Some("1970-01-01T00:00:00.000005Z"));
-    }
-
-    #[test]
-    fn a_full_answer_that_begins_later_has_a_gap() {
-        let tail = Tail { last: Some(5), shown: 1 };
-        let full = |first: i64| -> Vec<LogEntry> {
-            (first..first + i64::from(MOST)).map(|at| entry(at, "x")).collect()
-        };
-        assert!(tail.has_gap(&full(6)));
-        assert!(!tail.has_gap(&full(5)));
-        assert!(!tail.has_gap(&[entry(6, "x")]));
     }
 }

@@ -1,6 +1,7 @@
 //! Watching a deployment to its end.
 
 mod bars;
+mod build_log;
 mod narrator;
 
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use wire::Deployment;
 use crate::failure::Failure;
 use crate::output::{Course, Output};
 use bars::Bars;
+use build_log::{BuildLog, is_building};
 use narrator::Narrator;
 
 /// How long a server may be away, as when it is restarted, before the watching ends.
@@ -42,11 +44,12 @@ async fn watch(
     let began = Instant::now();
     let mut answered = began;
     loop {
-        view.show(&deployment);
+        view.tell(client, application, &deployment).await;
         if deployment.status.is_some_and(|status| status.is_final()) {
             return Ok(deployment);
         }
         tokio::time::sleep(pause(began.elapsed())).await;
+        view.look(client, application, &deployment.id).await;
         match client.deployment(application, &deployment.id).await {
             Ok(newer) => {
                 answered = Instant::now();
@@ -63,7 +66,12 @@ fn pause(elapsed: Duration) -> Duration {
     Duration::from_millis(if elapsed < Duration::from_secs(10) { 100 } else { 250 })
 }
 
-enum View<'a> {
+struct View<'a> {
+    form: Form<'a>,
+    log: BuildLog,
+}
+
+enum Form<'a> {
     Bars(Bars),
     Lines(Narrator, &'a Output),
     Silent,
@@ -71,23 +79,58 @@ enum View<'a> {
 
 impl<'a> View<'a> {
     fn new(output: &'a Output) -> Self {
-        match output.course() {
-            Course::Bars => View::Bars(Bars::new()),
-            Course::Lines => View::Lines(Narrator::default(), output),
-            Course::Silent => View::Silent,
+        let form = match output.course() {
+            Course::Bars => Form::Bars(Bars::new()),
+            Course::Lines => Form::Lines(Narrator::default(), output),
+            Course::Silent => Form::Silent,
+        };
+        Self { form, log: BuildLog::default() }
+    }
+
+    /// Before the next state is asked for.
+    async fn look(&mut self, client: &Client, application: &str, deployment: &str) {
+        if !matches!(self.form, Form::Silent) {
+            self.log.look(client, application, deployment).await;
+        }
+    }
+
+    /// What is new: the lines of a build stand between its beginning and whatever comes after it.
+    async fn tell(&mut self, client: &Client, application: &str, deployment: &Deployment) {
+        if matches!(self.form, Form::Silent) {
+            return;
+        }
+        let lines = self.log.news(client, application, deployment).await;
+        if is_building(deployment) {
+            self.show(deployment);
+            self.show_lines(&lines);
+        } else {
+            self.show_lines(&lines);
+            self.show(deployment);
         }
     }
 
     fn show(&mut self, deployment: &Deployment) {
-        match self {
-            View::Bars(bars) => bars.show(deployment),
-            View::Lines(narrator, output) => {
+        match &mut self.form {
+            Form::Bars(bars) => bars.show(deployment),
+            Form::Lines(narrator, output) => {
                 for line in narrator.lines(deployment) {
                     // Whoever stopped reading still gets the right exit code.
                     let _ = output.line(&line);
                 }
             }
-            View::Silent => {}
+            Form::Silent => {}
+        }
+    }
+
+    fn show_lines(&mut self, lines: &[String]) {
+        match &mut self.form {
+            Form::Bars(bars) => bars.show_lines(lines),
+            Form::Lines(_, output) => {
+                for line in lines {
+                    let _ = output.line(&format!("  {line}"));
+                }
+            }
+            Form::Silent => {}
         }
     }
 }

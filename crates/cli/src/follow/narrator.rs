@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use wire::{Deployment, DeploymentStatus, LayerProgress, LayerState};
 
+use crate::commit;
 use crate::size::bytes;
 
 /// Remembers what was told, so that a change is told once.
 #[derive(Default)]
 pub struct Narrator {
     step: String,
+    commit: bool,
     counted: bool,
     told: BTreeSet<String>,
 }
@@ -22,6 +24,10 @@ impl Narrator {
             Some(progress) => (progress.step.as_str(), progress.layers.as_slice()),
             None => (outcome(deployment.status), [].as_slice()),
         };
+        if let Some(commit) = commit::of(deployment).filter(|_| !self.commit) {
+            self.commit = true;
+            lines.push(format!("commit {}", commit::words(&commit)));
+        }
         // A layer may have come to its end while the step moved on: tell it first.
         if !self.counted && !layers.is_empty() {
             self.counted = true;
@@ -131,6 +137,20 @@ pub mod tests {
                 "deployed"
             ]
         );
+    }
+
+    #[test]
+    fn the_commit_is_told_once_it_is_known() {
+        let mut narrator = Narrator::default();
+        assert_eq!(narrator.lines(&told("inProgress", json!({"step": "fetching"}))), ["fetching"]);
+        let mut building = told("inProgress", json!({"step": "building"}));
+        building.commit_sha = Some("0123456789abcdef".into());
+        building.branch = Some("main".into());
+        building.commit_message = Some("Add the menu\n\nAt last.".into());
+        building.author_login = Some("Ada".into());
+        let lines = narrator.lines(&building);
+        assert_eq!(lines, ["commit 0123456789ab on main  Add the menu (Ada)", "building"]);
+        assert!(narrator.lines(&building).is_empty());
     }
 
     #[test]

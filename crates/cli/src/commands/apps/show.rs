@@ -3,7 +3,8 @@
 use client::Client;
 use wire::*;
 
-use crate::commands::{condition, git, settings};
+use crate::commands::{condition, settings};
+use crate::commit;
 use crate::failure::Failure;
 use crate::find;
 use crate::output::Output;
@@ -49,7 +50,7 @@ async fn source(client: &Client, application: &Application) -> Result<Vec<(&'sta
         ("build", build(application)),
         ("base images", credential),
         ("on a push", pushes(application)),
-        ("commit", application.serving_commit.as_ref().map_or("-".to_owned(), git::commit)),
+        ("commit", application.serving_commit.as_ref().map_or("-".to_owned(), commit::words)),
         digest,
     ])
 }
