@@ -42,8 +42,11 @@ enum Word {
 }
 
 fn main() -> ExitCode {
-    // These two must find a bare process: no threads, no runtime, no TLS.
+    // These must find a bare process: no threads, no runtime, no TLS.
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = build::git::helper(&arguments) {
+        return code;
+    }
     match arguments.get(1).and_then(|word| word.to_str()) {
         Some("shim") => return engine::shim::run(&arguments[2..]),
         Some("unpack") => return image::unpack::run(arguments.into_iter().skip(2)),

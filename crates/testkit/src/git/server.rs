@@ -35,6 +35,8 @@ struct Shared(Arc<Mutex<Inner>>);
 struct Inner {
     root: PathBuf,
     rules: HashMap<String, Rule>,
+    /// Version 2 of the protocol, with which every commit can be asked for, is not spoken.
+    is_old: bool,
     seen: Vec<Seen>,
 }
 
@@ -120,6 +122,12 @@ impl GitServer {
         self
     }
 
+    /// Speaks the first version of the protocol alone, in which only what is listed can be asked for.
+    pub fn speak_old_protocol(&self) -> &Self {
+        self.state.lock().is_old = true;
+        self
+    }
+
     /// Every request so far, oldest first.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.lock().seen.clone()
@@ -198,7 +206,7 @@ async fn listen(router: Router, certificate: Option<Certificate>) -> Result<(Soc
     })
 }
 
-async fn answer(State(state): State<Shared>, request: Request) -> Response {
+async fn answer(State(state): State<Shared>, mut request: Request) -> Response {
     let seen = Seen {
         method: request.method().to_string(),
         path: request.uri().to_string(),
@@ -210,6 +218,9 @@ async fn answer(State(state): State<Shared>, request: Request) -> Response {
     let (rule, root) = {
         let mut inner = state.lock();
         inner.seen.push(seen);
+        if inner.is_old {
+            request.headers_mut().remove("git-protocol");
+        }
         (inner.rules.get(name).cloned(), inner.root.clone())
     };
     match rule {
