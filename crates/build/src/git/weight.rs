@@ -109,7 +109,7 @@ mod tests {
     fn a_tree_is_weighed_as_it_comes() {
         let weight = weigh(&[
             "100644 blob aa      12\tDocker",
-            "file\x00120000 blob bb       3\tlink\0160000 commit cc       -\tlib/sub\x00100644 bl",
+            "file\x00120000 blob bb       3\tlink\x00160000 commit cc       -\tlib/sub\x00100644 bl",
             "ob dd    5\t.gitmodules\0",
         ])
         .unwrap();
