@@ -40,6 +40,15 @@ fn two_layers() -> Image {
     Image::new().layer(Layer::gzip(base.clone())).layer(Layer::gzip(top)).layer(Layer::gzip(base))
 }
 
+fn every_compression() -> Image {
+    let tar = |name: &str| Tar::new().file(name, name, 0o644);
+    Image::new()
+        .layer(Layer::gzip(tar("gzip")))
+        .layer(Layer::zstd(tar("zstd")))
+        .layer(Layer::plain(tar("plain")))
+        .layer(Layer::gzip(tar("gzip")))
+}
+
 /// A folder for an export.
 fn empty(bench: &Bench, name: &str) -> PathBuf {
     let folder = bench.folder.path().join(name);
@@ -66,14 +75,25 @@ fn inspected(layout: &Path) -> String {
     String::from_utf8(program.stdout).unwrap()
 }
 
-/// Another program copies every byte of a layout, as a builder does, and compares what it reads.
-fn copied(layout: &Path, to: &Path) {
-    let program = Command::new("/usr/bin/skopeo")
-        .args(["--insecure-policy", "copy", "--quiet"])
-        .arg(format!("oci:{}", layout.display()))
-        .arg(format!("dir:{}", to.display()))
+/// A builder pulls a layout into a storage of its own, and unpacks it there.
+fn pulled(layout: &Path, storage: &Path) {
+    fs::create_dir(storage).unwrap();
+    let policy = storage.join("policy.json");
+    fs::write(&policy, r#"{"default":[{"type":"insecureAcceptAnything"}]}"#).unwrap();
+    let program = Command::new("/usr/bin/buildah")
+        .arg("--root")
+        .arg(storage.join("root"))
+        .arg("--runroot")
+        .arg(storage.join("run"))
+        .args(["--storage-driver", "vfs", "pull", "--quiet", "--signature-policy"])
+        .arg(policy)
+        // It makes a name of the path, in which it takes no capitals.
+        .current_dir(layout.parent().unwrap())
+        .arg(format!("oci:{}", layout.file_name().unwrap().to_str().unwrap()))
         .env_clear()
-        .env("TMPDIR", "/tmp")
+        .env("HOME", storage)
+        .env("TMPDIR", storage)
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .output()
         .unwrap();
     assert!(program.status.success(), "{}", String::from_utf8_lossy(&program.stderr));
@@ -86,9 +106,15 @@ async fn what_is_exported_is_read_by_another_program() {
     }
     let registry = Good::with_htpasswd("ada", "a-password").unwrap();
     let (remote, login) = (registry.remote().login("ada", "a-password"), Login::new("ada", "a-password"));
-    let oci = two_layers().env("FORM", "oci").build();
+    let oci = every_compression().env("FORM", "oci").build();
     oci.push_to(&remote, "base/oci", "1").await.unwrap();
-    two_layers().env("FORM", "docker").docker().build().push_to(&remote, "base/docker", "1").await.unwrap();
+    every_compression()
+        .env("FORM", "docker")
+        .docker()
+        .build()
+        .push_to(&remote, "base/docker", "1")
+        .await
+        .unwrap();
     let bench = Bench::new(&[registry.host()]);
 
     for form in ["oci", "docker"] {
@@ -103,18 +129,20 @@ async fn what_is_exported_is_read_by_another_program() {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        assert_eq!(names.len(), 4, "manifest, configuration and two layers: {names:?}");
+        assert_eq!(names.len(), 5, "manifest, configuration and three layers: {names:?}");
         assert!(names.iter().all(|name| name.len() == 64), "{names:?}");
-        if Path::new("/usr/bin/skopeo").exists() {
-            assert!(inspected(&into).contains(&format!("FORM={form}")));
-            copied(&into, &bench.folder.path().join(format!("{form}-copy")));
-        } else {
-            not_run("the package skopeo");
+        match Path::new("/usr/bin/skopeo").exists() {
+            true => assert!(inspected(&into).contains(&format!("FORM={form}"))),
+            false => not_run("the package skopeo"),
+        }
+        match Path::new("/usr/bin/buildah").exists() {
+            true => pulled(&into, &bench.folder.path().join(format!("{form}-pulled"))),
+            false => not_run("the package buildah"),
         }
         // What it says it is comes in place again, from the layout alone.
         let fresh = Bench::new(&[]);
         let taken = fresh.store.take(&into, &name(), company()).await.unwrap();
-        assert_eq!(taken.layers.len(), 3);
+        assert_eq!(taken.layers.len(), 4);
     }
     assert!(bench.store.rootfs_for(&oci.digest.parse().unwrap(), company()).unwrap().is_none());
     bench.is_clean();
