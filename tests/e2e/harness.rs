@@ -34,6 +34,10 @@ pub struct Setting {
     pub insecure: Vec<String>,
     /// Registries with https at a private address.
     pub private: Vec<String>,
+    /// Git servers without https.
+    pub insecure_git: Vec<String>,
+    /// Git servers at a private address.
+    pub private_git: Vec<String>,
     /// A certificate authority to trust beside none other.
     pub authority: Option<PathBuf>,
     /// Level of the log, `debug` when it is empty.
@@ -111,6 +115,12 @@ impl Installation {
         }
         for registry in &self.setting.private {
             command.args(["--private-registry", registry]);
+        }
+        for host in &self.setting.insecure_git {
+            command.args(["--insecure-git", host]);
+        }
+        for host in &self.setting.private_git {
+            command.args(["--private-git", host]);
         }
         if let Some(authority) = &self.setting.authority {
             command.env("SSL_CERT_FILE", authority);
