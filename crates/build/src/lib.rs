@@ -7,9 +7,14 @@
 //! Nothing here knows the database, registries or the engine.
 
 mod builder;
+mod dockerfile;
 pub mod git;
 pub mod made;
+pub mod room;
 mod secret;
+mod workshop;
 
 pub use builder::{Base, Builder, Built, Check, Dockerfile, News, Order, Origin, Surroundings};
+pub use room::protocol::Programs;
 pub use secret::Secret;
+pub use workshop::{Config, Limits, Role, Workshop};

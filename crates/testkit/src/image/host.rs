@@ -1,5 +1,6 @@
 //! Files of this machine in an image: real programs for tests, such as those of Debian packages.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -46,10 +47,20 @@ impl Tar {
 
     /// Adds a program of this machine with the libraries and the loader that it needs, each at its own path and
     /// as a plain file.
-    pub fn host_program(mut self, path: &Path) -> Result<Self> {
-        for needed in std::iter::once(path.to_owned()).chain(libraries(path)?) {
-            let name = needed.to_str().context("a path that is no text")?.trim_start_matches('/').to_owned();
-            self = self.host_file(&needed, &name)?;
+    pub fn host_program(self, path: &Path) -> Result<Self> {
+        self.host_programs(&[path])
+    }
+
+    /// The same for several programs; what they share is there once, as some readers of tars want it.
+    pub fn host_programs(mut self, paths: &[&Path]) -> Result<Self> {
+        let mut needed: BTreeSet<PathBuf> = BTreeSet::new();
+        for path in paths {
+            needed.insert((*path).to_owned());
+            needed.extend(libraries(path)?);
+        }
+        for path in needed {
+            let name = path.to_str().context("a path that is no text")?.trim_start_matches('/').to_owned();
+            self = self.host_file(&path, &name)?;
         }
         Ok(self)
     }

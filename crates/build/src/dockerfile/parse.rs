@@ -1,0 +1,213 @@
+//! A file into its instructions.
+
+use super::instruction::{Instruction, flag_name};
+use super::{Invalid, words};
+
+/// A Dockerfile's instructions, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct File {
+    /// What joins lines and takes the meaning from a character: `\`, or `` ` `` where a directive says so.
+    pub escape: char,
+    pub instructions: Vec<Instruction>,
+}
+
+/// Most bytes of a Dockerfile.
+const LONGEST: usize = 1 << 20;
+
+/// Instructions and the flags that Debian's builder understands with them.
+const KNOWN: [(&str, &[&str]); 18] = [
+    ("ADD", &["chown", "chmod", "link"]),
+    ("ARG", &[]),
+    ("CMD", &[]),
+    ("COPY", &["from", "chown", "chmod", "link"]),
+    ("ENTRYPOINT", &[]),
+    ("ENV", &[]),
+    ("EXPOSE", &[]),
+    ("FROM", &["platform"]),
+    ("HEALTHCHECK", &["interval", "timeout", "start-period", "retries"]),
+    ("LABEL", &[]),
+    ("MAINTAINER", &[]),
+    ("ONBUILD", &[]),
+    ("RUN", &["mount", "network"]),
+    ("SHELL", &[]),
+    ("STOPSIGNAL", &[]),
+    ("USER", &[]),
+    ("VOLUME", &[]),
+    ("WORKDIR", &[]),
+];
+
+pub(super) fn parse(text: &str) -> Result<File, Invalid> {
+    if text.len() > LONGEST {
+        return Err(Invalid::new(1, format!("it has {} bytes, and 1 MiB is the most", text.len())));
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let escape = escape(text)?;
+    let mut instructions = Vec::new();
+    let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    while let Some((line, first)) = lines.next() {
+        if is_nothing(first) {
+            continue;
+        }
+        let mut raw = first.to_owned();
+        let mut joined = String::new();
+        let mut part = first;
+        while let Some(before) = continued(part, escape) {
+            joined.push_str(before);
+            // Comments and empty lines between the lines of an instruction are none of it.
+            let Some((_, next)) =
+                lines.by_ref().inspect(|(_, line)| add(&mut raw, line)).find(|(_, line)| !is_nothing(line))
+            else {
+                part = "";
+                break;
+            };
+            part = next;
+        }
+        joined.push_str(part);
+        let instruction = Instruction::new(line, &joined, raw, escape);
+        check(&instruction, escape)?;
+        instructions.push(instruction);
+    }
+    Ok(File { escape, instructions })
+}
+
+fn add(raw: &mut String, line: &str) {
+    raw.push('\n');
+    raw.push_str(line);
+}
+
+fn is_nothing(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// What stands before the character that joins this line with the next.
+fn continued(line: &str, escape: char) -> Option<&str> {
+    line.trim_end().strip_suffix(escape)
+}
+
+/// Directives are comments before everything else; the first comment that is none ends them.
+fn escape(text: &str) -> Result<char, Invalid> {
+    for (index, line) in text.lines().enumerate() {
+        let Some((name, value)) = line.trim().strip_prefix('#').and_then(|comment| comment.split_once('='))
+        else {
+            break;
+        };
+        match name.trim().to_ascii_lowercase().as_str() {
+            "escape" => {
+                return match value.trim() {
+                    "\\" => Ok('\\'),
+                    "`" => Ok('`'),
+                    other => Err(Invalid::new(
+                        index + 1,
+                        format!("the escape character is \\ or `, not {other:?}"),
+                    )),
+                };
+            }
+            "syntax" | "check" => {}
+            _ => break,
+        }
+    }
+    Ok('\\')
+}
+
+fn check(instruction: &Instruction, escape: char) -> Result<(), Invalid> {
+    let Instruction { line, keyword, .. } = instruction;
+    let invalid = |reason: String| Err(Invalid::new(*line, reason));
+    let Some((_, flags)) = KNOWN.iter().find(|(known, _)| known == keyword) else {
+        let shown: String = keyword.chars().take(40).collect();
+        return invalid(format!("{shown:?} is no instruction"));
+    };
+    if let Some(flag) =
+        instruction.flags.iter().map(|flag| flag_name(flag)).find(|flag| !flags.contains(flag))
+    {
+        return invalid(format!("{keyword} --{flag} is not understood by the builder of this machine"));
+    }
+    if instruction.rest.is_empty() {
+        return invalid(format!("{keyword} has nothing behind it"));
+    }
+    if matches!(keyword.as_str(), "RUN" | "COPY" | "ADD") && has_here_document(&instruction.rest, escape) {
+        return invalid(format!(
+            "{keyword} has a here-document (<<), which the builder of this machine does not understand; \
+             join commands with && or put the text into a file of the repository"
+        ));
+    }
+    Ok(())
+}
+
+/// A word that is `<<NAME`, `<<-NAME` or `3<<"NAME"`.
+fn has_here_document(rest: &str, escape: char) -> bool {
+    !rest.starts_with('[')
+        && words::split(rest, escape).into_iter().any(|word| {
+            let word = word.trim_start_matches(|character: char| character.is_ascii_digit());
+            let Some(name) = word.strip_prefix("<<") else { return false };
+            let name = name.trim_start_matches('-').trim_matches(['"', '\'']);
+            name.starts_with(|character: char| character.is_ascii_alphabetic() || character == '_')
+                && !name.contains('<')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str) -> Vec<(usize, String)> {
+        parse(text).unwrap().instructions.iter().map(|one| (one.line, one.text())).collect()
+    }
+
+    #[test]
+    fn lines_are_joined_and_counted() {
+        let text = "# syntax=docker/dockerfile:1\n\nfrom a AS b\n# said\nRUN one && \\\n  # not said\n\n  two \\ \n three\nCopy --from=b  x y\n";
+        assert_eq!(
+            texts(text),
+            [
+                (3, "FROM a AS b".to_owned()),
+                (5, "RUN one &&   two  three".to_owned()),
+                (10, "COPY --from=b x y".to_owned())
+            ]
+        );
+        assert_eq!(
+            texts("FROM a\r\nRUN b \\\r\n c\r\n"),
+            [(1, "FROM a".to_owned()), (2, "RUN b  c".to_owned())]
+        );
+        assert_eq!(texts("\u{feff}FROM a\nRUN b \\"), [(1, "FROM a".to_owned()), (2, "RUN b".to_owned())]);
+    }
+
+    #[test]
+    fn the_escape_character_can_be_another() {
+        let file = parse("# escape=`\nFROM a\nRUN b `\n c\\\nCMD d").unwrap();
+        assert_eq!(file.escape, '`');
+        assert_eq!(file.instructions[1].rest, "b  c\\");
+        assert_eq!(parse("# a comment\n# escape=`\nFROM a").unwrap().escape, '\\');
+        assert_eq!(parse("# escape=x\nFROM a").unwrap_err().line, 1);
+    }
+
+    #[test]
+    fn flags_stand_before_the_rest() {
+        let file =
+            parse("FROM a\nRUN --mount=type=cache,target=\"/a b\" --network=none make --flag").unwrap();
+        let run = &file.instructions[1];
+        assert_eq!(run.flags, ["--mount=type=cache,target=\"/a b\"", "--network=none"]);
+        assert_eq!(run.rest, "make --flag");
+        assert_eq!(run.flag("network"), Some("none"));
+        assert_eq!(run.flag("net"), None);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_its_line() {
+        for (text, line, part) in [
+            ("FROM a\nRUM b", 2, "\"RUM\" is no instruction"),
+            ("FROM a\n\nCOPY", 3, "COPY has nothing"),
+            ("FROM a\nADD --checksum=sha256:1 b c", 2, "ADD --checksum"),
+            ("FROM a\nCOPY --parents b c", 2, "COPY --parents"),
+            ("FROM a\nRUN <<EOF\necho\nEOF", 2, "here-document"),
+            ("FROM a\nCOPY <<-\"END\" /b\nx\nEND", 2, "here-document"),
+        ] {
+            let invalid = parse(text).unwrap_err();
+            assert_eq!(invalid.line, line, "{text}");
+            assert!(invalid.reason.contains(part), "{text}: {}", invalid.reason);
+        }
+        for text in ["FROM a\nRUN echo \"a <<EOF\"", "FROM a\nRUN x=$((1<<3))", "FROM a\nRUN cat <<< b"] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A Dockerfile as the builder gets it: base images by names of our own, variables with their values.
+
+use std::collections::BTreeMap;
+
+use model::image::{Digest, Reference};
+
+use super::instruction::{Instruction, flag_name, flag_value};
+use super::stages::{Plan, Use, Values, given};
+use super::words;
+
+/// What a base image is called in the builder's own store.
+pub(crate) fn local_name(manifest: &Digest) -> String {
+    format!("localhost/base:{}", manifest.hex())
+}
+
+/// Writes the file anew. `manifests` has the manifest of every base image.
+///
+/// Values stand in the file, which only the builder sees: in arguments and environments they could be read.
+pub(crate) fn rewrite(plan: &Plan, manifests: &BTreeMap<String, Digest>, values: &Values) -> String {
+    let mut text = String::new();
+    if plan.file.escape != '\\' {
+        text.push_str(&format!("# escape={}\n", plan.file.escape));
+    }
+    for (at, instruction) in plan.file.instructions.iter().enumerate() {
+        let uses: Vec<&Use> = plan.uses.iter().filter(|one| one.at == at).collect();
+        let named = |word: &str| {
+            let found = uses.iter().find(|one| one.word == word)?;
+            manifests.get(&found.base.reference.to_string()).map(local_name)
+        };
+        text.push_str(&written(instruction, &named, plan.file.escape, values));
+        text.push('\n');
+    }
+    text
+}
+
+fn written(
+    instruction: &Instruction,
+    named: &dyn Fn(&str) -> Option<String>,
+    escape: char,
+    values: &Values,
+) -> String {
+    match instruction.keyword.as_str() {
+        "FROM" => {
+            let end = words::end_of_word(&instruction.rest, escape);
+            let (word, behind) = instruction.rest.split_at(end);
+            format!("FROM {}{behind}", named(word).unwrap_or_else(|| word.to_owned()))
+        }
+        "ARG" => {
+            let words = words::split(&instruction.rest, escape).into_iter();
+            words.map(|word| argument(word, escape, values)).collect::<Vec<_>>().join("\n")
+        }
+        "COPY" | "ADD" | "RUN" if !instruction.flags.is_empty() => {
+            let flags = instruction.flags.iter().filter_map(|flag| changed(flag, named));
+            let mut words: Vec<String> = vec![instruction.keyword.clone()];
+            words.extend(flags);
+            words.push(instruction.rest.clone());
+            words.join(" ")
+        }
+        _ => instruction.raw.clone(),
+    }
+}
+
+/// A flag with the base image's own name; `None`: left out.
+fn changed(flag: &str, named: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    // It says only how the result is kept.
+    if flag_name(flag) == "link" {
+        return None;
+    }
+    if let Some(name) = flag_value(flag, "from").and_then(named) {
+        return Some(format!("--from={name}"));
+    }
+    let Some(mount) = flag_value(flag, "mount") else { return Some(flag.to_owned()) };
+    let fields = mount.split(',').map(|field| {
+        let name = field.strip_prefix("from=").and_then(named);
+        name.map_or_else(|| field.to_owned(), |name| format!("from={name}"))
+    });
+    Some(format!("--mount={}", fields.collect::<Vec<_>>().join(",")))
+}
+
+/// One variable of an `ARG` with the value that the build gives it.
+fn argument(word: &str, escape: char, values: &Values) -> String {
+    let name = word.split_once('=').map_or(word, |(name, _)| name);
+    match given(values, name) {
+        // An instruction is one line. Such a value can be read as a secret.
+        Some(value) if !value.contains(['\n', '\r']) => format!("ARG {name}={}", quoted(value, escape)),
+        _ => format!("ARG {word}"),
+    }
+}
+
+fn quoted(value: &str, escape: char) -> String {
+    let mut text = String::from("\"");
+    for character in value.chars() {
+        if matches!(character, '"' | '$') || character == escape {
+            text.push(escape);
+        }
+        text.push(character);
+    }
+    text.push('"');
+    text
+}
+
+/// Names as people wrote them in place of ours.
+pub(crate) fn as_written(line: &str, bases: &[(Reference, Digest)]) -> String {
+    bases.iter().fold(line.to_owned(), |line, (reference, manifest)| {
+        line.replace(&local_name(manifest), &reference.to_string())
+    })
+}

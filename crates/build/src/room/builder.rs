@@ -1,0 +1,156 @@
+//! Running Debian's builder: base images in, the Dockerfile, the result out.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::Command;
+
+use super::protocol::{Orders, Report, Trouble, Work};
+use super::{pump, report};
+
+/// What the result is called in the builder's store.
+const RESULT: &str = "localhost/built:latest";
+/// Folder in memory, for what is secret and for what only counts now.
+const DESK: &str = "/run/desk";
+/// What the builder keeps cache mounts in, of the folder for temporary files.
+const CACHE_MOUNTS: &str = "buildah-cache";
+
+pub(super) fn build(orders: &Orders) -> Result<Report, Trouble> {
+    prepare(orders).map_err(Trouble::volume("preparing the volume"))?;
+    let buildah = Buildah { orders };
+    if has_containers() {
+        buildah.run(&["rm", "--all"])?;
+    }
+    for (base, _) in &orders.bases {
+        doing(Work::Taking)?;
+        let id = buildah.ask(&["pull", "--quiet", &format!("oci:/bases/{base}")])?;
+        buildah.run(&["tag", &id, &format!("localhost/base:{base}")])?;
+        say(&Report::Taken { base: base.clone() })?;
+    }
+    doing(Work::Building)?;
+    buildah.run(&build_words(orders))?;
+    doing(Work::Writing)?;
+    // Compressing is left out: the layers are unpacked at once on this machine.
+    buildah.run(&["push", "--quiet", "--disable-compression", RESULT, "oci:/out:built"])?;
+    let usage = rustix::fs::statvfs("/volume").map_err(Trouble::machine("looking at the volume"))?;
+    let used = usage.f_blocks.saturating_sub(usage.f_bfree);
+    Ok(Report::Built { size: usage.f_blocks * usage.f_frsize, used: used * usage.f_frsize })
+}
+
+fn build_words(orders: &Orders) -> Vec<String> {
+    let mut words: Vec<String> = [
+        "bud",
+        "--isolation",
+        "oci",
+        "--network",
+        "host",
+        "--pull-never",
+        "--layers",
+        "--force-rm",
+        // The image is written in OCI's form all the same; this one knows SHELL while it builds.
+        "--format",
+        "docker",
+        "--tag",
+        RESULT,
+        "--file",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    words.push(format!("{DESK}/Dockerfile"));
+    words.extend(["--runtime".to_owned(), orders.programs.runc.display().to_string()]);
+    if orders.ignore.is_some() {
+        words.extend(["--ignorefile".to_owned(), format!("{DESK}/ignore")]);
+    }
+    for (index, (id, _)) in orders.secrets.iter().enumerate() {
+        words.extend(["--secret".to_owned(), format!("id={id},src={DESK}/secrets/{index}")]);
+    }
+    words.push("/context".to_owned());
+    words
+}
+
+fn prepare(orders: &Orders) -> io::Result<()> {
+    let folder = |path: &str| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    for path in ["/volume/storage", "/volume/tmp", "/volume/home", "/run/user", DESK, "/run/desk/secrets"] {
+        folder(path)?;
+    }
+    // Left by builds that were ended; only cache mounts are meant to stay.
+    for entry in fs::read_dir("/volume/tmp")? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(CACHE_MOUNTS) {
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?
+            } else {
+                fs::remove_file(entry.path())?
+            }
+        }
+    }
+    write(&Path::new(DESK).join("Dockerfile"), &orders.dockerfile)?;
+    if let Some(ignore) = &orders.ignore {
+        write(&Path::new(DESK).join("ignore"), ignore)?;
+    }
+    for (index, (_, value)) in orders.secrets.iter().enumerate() {
+        write(&Path::new(DESK).join("secrets").join(index.to_string()), value)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::File::options().write(true).create_new(true).mode(0o400).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Whether a build before this one was ended before it had tidied up.
+fn has_containers() -> bool {
+    let list = fs::read("/volume/storage/overlay-containers/containers.json").unwrap_or_default();
+    list.contains(&b'{')
+}
+
+fn doing(work: Work) -> Result<(), Trouble> {
+    say(&Report::Doing(work))
+}
+
+fn say(what: &Report) -> Result<(), Trouble> {
+    report(what).map_err(Trouble::machine("telling what goes on"))
+}
+
+struct Buildah<'a> {
+    orders: &'a Orders,
+}
+
+impl Buildah<'_> {
+    fn run<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<(), Trouble> {
+        let code =
+            pump::run(&mut self.command(words), &mut |text, is_error| say(&Report::Line { text, is_error }))?;
+        if code == 0 { Ok(()) } else { Err(Trouble::Program { code }) }
+    }
+
+    /// Runs it for the last line that it prints.
+    fn ask(&self, words: &[&str]) -> Result<String, Trouble> {
+        let mut last = String::new();
+        let code = pump::run(&mut self.command(words), &mut |text, is_error| {
+            if !is_error {
+                last.clone_from(&text);
+            }
+            say(&Report::Line { text, is_error })
+        })?;
+        if code == 0 { Ok(last.trim().to_owned()) } else { Err(Trouble::Program { code }) }
+    }
+
+    fn command<W: AsRef<OsStr>>(&self, words: &[W]) -> Command {
+        let mut command = Command::new(&self.orders.programs.buildah);
+        command.args(words).current_dir("/").env_clear().envs([
+            ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("HOME", "/volume/home"),
+            ("TMPDIR", "/volume/tmp"),
+            ("XDG_RUNTIME_DIR", "/run/user"),
+            ("CONTAINERS_CONF", "/etc/containers/containers.conf"),
+            ("CONTAINERS_REGISTRIES_CONF", "/etc/containers/registries.conf"),
+            ("CONTAINERS_STORAGE_CONF", "/etc/containers/storage.conf"),
+            // It is root of a user namespace already and must not look for one.
+            ("_CONTAINERS_USERNS_CONFIGURED", "done"),
+        ]);
+        command
+    }
+}

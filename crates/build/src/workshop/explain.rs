@@ -1,0 +1,131 @@
+//! Why a build ended, in words.
+
+use std::time::Duration;
+
+use model::{Failure, FailureCode, Phase};
+
+use super::Limits;
+use super::output::Output;
+use crate::dockerfile::Invalid;
+
+/// What a build ran into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Memory,
+    Time,
+    /// Of its volume.
+    Disk,
+    Processes,
+    /// Of the host, which is to keep a reserve.
+    HostDisk,
+}
+
+pub(super) fn internal(message: String) -> Failure {
+    Failure::new(Phase::Build, FailureCode::InternalError, message, None)
+}
+
+/// This machine cannot build.
+pub(super) fn broken(message: String) -> Failure {
+    let hint = "Run darsena doctor on this machine; it says what building needs and how to get it.";
+    Failure::new(Phase::Build, FailureCode::BuilderMissing, message, Some(hint))
+}
+
+pub(super) fn invalid(name: &str, invalid: &Invalid) -> Failure {
+    let message = format!("{name}, line {}: {}.", invalid.line, invalid.reason);
+    Failure::new(Phase::Build, FailureCode::DockerfileInvalid, message, None)
+}
+
+/// A step of the Dockerfile failed.
+pub(super) fn failed(name: &str, code: i32, output: &Output) -> Failure {
+    let complaint = output.complaint.clone().unwrap_or_default();
+    // `building at STEP "COPY a b": why`
+    let why = match complaint.split_once("\": ") {
+        Some((start, why)) if start.starts_with("building at STEP") => why.to_owned(),
+        _ => complaint,
+    };
+    let exit = why.rsplit_once("exit status ").and_then(|(_, code)| code.trim().parse::<i32>().ok());
+    let ended = match exit {
+        Some(code) => format!("ended with exit code {code}"),
+        None if why.is_empty() => format!("failed: the builder ended with exit code {code}"),
+        None => format!("failed: {why}"),
+    };
+    let message = match output.current() {
+        Some((number, of, step)) => {
+            let text = output.shown(&shortened(&step.text));
+            format!("Step {number} of {of} {ended}: {text} ({name}, line {}).", step.line)
+        }
+        None => format!("The build {ended}."),
+    };
+    let hint = match exit {
+        Some(_) => {
+            "The last lines of the step say why. Mend the Dockerfile or the repository and deploy again."
+        }
+        None => "Mend the Dockerfile or the repository and deploy again.",
+    };
+    let mut failure = Failure::new(Phase::Build, FailureCode::BuildFailed, message, Some(hint));
+    (failure.exit_code, failure.log_tail) = (exit, output.tail());
+    failure
+}
+
+/// The build wanted more than it may have.
+pub(super) fn too_large(name: &str, limit: Limit, limits: &Limits, output: Option<&Output>) -> Failure {
+    let during = match output.and_then(Output::current) {
+        Some((number, of, step)) => format!(" during step {number} of {of} ({name}, line {})", step.line),
+        None => String::new(),
+    };
+    let (code, message, hint) = match limit {
+        Limit::Memory => (
+            FailureCode::BuildTooLarge,
+            format!("The build ran out of memory{during}."),
+            "Let the step use less memory at a time, for example fewer parallel jobs.",
+        ),
+        Limit::Time => (
+            FailureCode::BuildTooLarge,
+            format!("The build took longer than {}{during} and was ended.", minutes(limits.time)),
+            "Look for a step that waits for something, and order the steps so that the cache helps.",
+        ),
+        Limit::Disk => (
+            FailureCode::BuildTooLarge,
+            format!("The build needs more disk than the {} that it may have{during}.", bytes(limits.disk)),
+            "Leave out what the build does not need, with .dockerignore and by removing files in the same RUN.",
+        ),
+        Limit::Processes => (
+            FailureCode::BuildTooLarge,
+            format!("The build wanted more processes at a time than it may have{during}."),
+            "Let the step run fewer jobs at a time.",
+        ),
+        Limit::HostDisk => (
+            FailureCode::DiskFull,
+            format!(
+                "The disk of this machine is nearly full{during}; {} are kept free.",
+                bytes(limits.reserve)
+            ),
+            "Free some space on this machine and deploy again.",
+        ),
+    };
+    let mut failure = Failure::new(Phase::Build, code, message, Some(hint));
+    failure.log_tail = output.map(Output::tail).unwrap_or_default();
+    failure
+}
+
+fn shortened(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn minutes(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds % 60 == 0 && seconds > 0 => format!("{} minutes", seconds / 60),
+        seconds => format!("{seconds} seconds"),
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes >> 20 {
+        mebibytes if mebibytes >= 1 << 10 && mebibytes % (1 << 10) == 0 => format!("{} GiB", mebibytes >> 10),
+        mebibytes => format!("{mebibytes} MiB"),
+    }
+}

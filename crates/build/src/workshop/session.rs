@@ -1,0 +1,377 @@
+//! One build, from files to an image.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::image::{Digest, Reference};
+use model::{Failure, FailureCode};
+use tokio::time::{Instant, interval};
+
+use super::base;
+use super::config::Config;
+use super::disk;
+use super::explain::{self, Limit};
+use super::mask::Mask;
+use super::output::Output;
+use super::process::Room;
+use super::result;
+use super::source::Source;
+use super::turns::Turn;
+use super::volume::Volume;
+use crate::builder::{Base, Built, Order, Origin, Surroundings};
+use crate::dockerfile::{self, Plan, Values};
+use crate::room::protocol::{Orders, Report, Trouble, Work};
+
+/// How often the host's disk is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often no process could be started before a build is ended: what goes on like that does not end by itself.
+const MOST_CROWDED: u32 = 50;
+/// Of a hundred parts of a volume, how many may be used when a build is over.
+const MOST_USED: u64 = 80;
+
+/// A build under way. Dropped, it takes everything with it but the volume.
+pub(super) struct Session {
+    config: Arc<Config>,
+    order: Order,
+    source: Source,
+    /// What the Dockerfile is called in messages.
+    name: String,
+    plan: Plan,
+    values: Values,
+    volume: Volume,
+    folder: PathBuf,
+    room: Option<Room>,
+    turns: Option<(Turn, Turn)>,
+    is_done: bool,
+}
+
+/// How a room's work ended.
+enum Ending {
+    Built { size: u64, used: u64 },
+    Trouble(Trouble),
+    Limit(Limit),
+}
+
+impl Session {
+    /// Understands the Dockerfile and makes the build's folder.
+    pub fn begin(
+        config: Arc<Config>,
+        order: &Order,
+        source: Source,
+        turns: (Turn, Turn),
+    ) -> Result<Self, Failure> {
+        let name = match &source.dockerfile.origin {
+            Origin::Found(path) => path.clone(),
+            Origin::Made(_) => "The Dockerfile that was made".to_owned(),
+            Origin::Given => "The Dockerfile of the settings".to_owned(),
+        };
+        let pairs = order.variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+        let values: Values = pairs.collect();
+        let plan = dockerfile::plan(&source.dockerfile.text, &values)
+            .map_err(|invalid| explain::invalid(&name, &invalid))?;
+        let (folder, volume) = (config.build(order.build), Volume::of(config.volume(order.app)));
+        let order = order.clone();
+        let session = Self {
+            config,
+            order,
+            source,
+            name,
+            plan,
+            values,
+            volume,
+            folder,
+            room: None,
+            turns: Some(turns),
+            is_done: false,
+        };
+        session.make_folder().map_err(machine("make the folder of the build"))?;
+        Ok(session)
+    }
+
+    pub async fn run(mut self, surroundings: &dyn Surroundings) -> Result<Built, Failure> {
+        let mut bases = Vec::new();
+        for base in self.plan.bases() {
+            let manifest = surroundings.resolve(&base).await?;
+            bases.push((base, manifest));
+        }
+        if !self.order.settings.is_cached {
+            self.volume.discard().map_err(machine("throw the cache away"))?;
+        }
+        // The volume holds nothing that cannot be made again, so one that is no good is replaced, once.
+        let mut outcome = self.attempt(&bases, surroundings).await;
+        if let Err(Stopped::ByVolume(why)) = &outcome {
+            tracing::info!(app = %self.order.app, why, "the volume of builds is made anew");
+            self.volume.discard().map_err(machine("throw the cache away"))?;
+            outcome = self.attempt(&bases, surroundings).await;
+        }
+        outcome.map_err(|stopped| match stopped {
+            Stopped::ByVolume(why) => explain::broken(format!("The build's volume cannot be used: {why}.")),
+            Stopped::For(failure) => *failure,
+        })?;
+        let layout = self.folder.join("out");
+        result::adopt(&layout).map_err(machine("take the image"))?;
+        self.clear_away(&["bases", "mountpoint"]).map_err(machine("tidy up behind the build"))?;
+        self.is_done = true;
+        let bases = bases.into_iter().map(|(base, manifest)| (base.reference, manifest)).collect();
+        Ok(Built { layout, bases })
+    }
+
+    async fn attempt(
+        &mut self,
+        bases: &[(Base, Digest)],
+        surroundings: &dyn Surroundings,
+    ) -> Result<(), Stopped> {
+        self.volume
+            .make(self.config.limits.disk, &self.config.programs.mkfs)
+            .await
+            .map_err(machine("make the build's volume"))?;
+        let known = self.volume.bases();
+        let mut layouts = Vec::new();
+        for (image, manifest) in bases.iter().filter(|(_, manifest)| !known.contains(manifest.hex())) {
+            let into = self.folder.join("bases").join(manifest.hex());
+            if layouts.iter().any(|(known, _)| *known == manifest.hex()) {
+                continue;
+            }
+            if !into.join("index.json").exists() {
+                fs::create_dir_all(&into).map_err(machine("make a folder for a base image"))?;
+                surroundings.fetch(image, manifest, &into).await?;
+                base::make_fit(&into).map_err(machine("read a base image"))?;
+            }
+            layouts.push((manifest.hex().to_owned(), into));
+        }
+        let out = self.folder.join("out");
+        self.empty_out(&out).map_err(machine("make a folder for the image"))?;
+
+        let orders = self.orders(bases, layouts);
+        let named = bases.iter().map(|(base, manifest)| (base.reference.clone(), manifest.clone()));
+        let mut output = Output::new(
+            self.plan.steps(),
+            named.collect::<Vec<(Reference, Digest)>>(),
+            Mask::of(&self.order.variables),
+            self.config.limits.log,
+        );
+        let room =
+            Room::start(&self.config.role, &orders).await.map_err(machine("start the room of the build"))?;
+        drop(orders);
+        let room = self.room.insert(room);
+        let ending = follow(room, &self.volume, &self.config, &mut output, surroundings).await;
+        let said = match &mut self.room {
+            Some(room) => room.end().await,
+            None => String::new(),
+        };
+        let was_admitted = !matches!(ending, Err(Unfollowed { was_admitted: false, .. }));
+        let out_of_memory = if was_admitted { surroundings.dismiss().await } else { false };
+        self.room = None;
+        let ending = match ending {
+            Ok(ending) => ending,
+            Err(Unfollowed { failure: Some(failure), .. }) => return Err(failure.into()),
+            Err(Unfollowed { failure: None, .. }) if out_of_memory => Ending::Limit(Limit::Memory),
+            Err(Unfollowed { failure: None, .. }) => {
+                let message = format!("The room of the build ended without a word. {said}");
+                return Err(explain::internal(message.trim_end().to_owned()).into());
+            }
+        };
+        self.judge(ending, out_of_memory, &output)
+    }
+
+    /// What the ending means.
+    fn judge(&self, ending: Ending, out_of_memory: bool, output: &Output) -> Result<(), Stopped> {
+        let too_large =
+            |limit| Err(explain::too_large(&self.name, limit, &self.config.limits, Some(output)).into());
+        match ending {
+            Ending::Built { size, used } => {
+                if !self.order.settings.is_cached || used.saturating_mul(100) > size.saturating_mul(MOST_USED)
+                {
+                    self.volume.discard().map_err(machine("throw the cache away"))?;
+                }
+                Ok(())
+            }
+            Ending::Limit(limit) => too_large(limit),
+            Ending::Trouble(_) if out_of_memory => too_large(Limit::Memory),
+            Ending::Trouble(Trouble::Volume(why)) => Err(Stopped::ByVolume(why)),
+            Ending::Trouble(Trouble::Machine(why)) => {
+                Err(explain::broken(format!("This machine cannot build: {why}.")).into())
+            }
+            Ending::Trouble(Trouble::Program { .. }) if output.signs.base_missing => {
+                Err(Stopped::ByVolume("a base image is gone from it".to_owned()))
+            }
+            Ending::Trouble(Trouble::Program { .. }) if output.signs.full > 0 => {
+                // Nothing is to be had from what filled it.
+                self.volume.discard().map_err(machine("throw the cache away"))?;
+                too_large(Limit::Disk)
+            }
+            Ending::Trouble(Trouble::Program { .. }) if output.signs.crowded > 0 => {
+                too_large(Limit::Processes)
+            }
+            Ending::Trouble(Trouble::Program { code }) => {
+                Err(explain::failed(&self.name, code, output).into())
+            }
+        }
+    }
+
+    fn orders(&self, bases: &[(Base, Digest)], layouts: Vec<(String, PathBuf)>) -> Orders {
+        let manifests: BTreeMap<String, Digest> =
+            bases.iter().map(|(base, manifest)| (base.reference.to_string(), manifest.clone())).collect();
+        let secrets = self.values.iter().filter(|(name, _)| is_plain(name));
+        Orders {
+            lock: self.volume.lock(),
+            volume: self.volume.file(),
+            mountpoint: self.folder.join("mountpoint"),
+            context: self.source.context.clone(),
+            bases: layouts,
+            out: self.folder.join("out"),
+            first_id: self.config.first_id,
+            processes: self.config.limits.processes,
+            dockerfile: dockerfile::rewrite(&self.plan, &manifests, &self.values),
+            ignore: self.source.ignore.clone(),
+            secrets: secrets.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            resolv_conf: (self.config.resolv_conf)(),
+            programs: self.config.programs.clone(),
+        }
+    }
+
+    fn make_folder(&self) -> io::Result<()> {
+        disk::remove_now(&self.folder)?;
+        disk::make_private(&self.folder)?;
+        fs::create_dir(self.folder.join("mountpoint"))
+    }
+
+    /// An empty folder that the builder's user may write to.
+    fn empty_out(&self, out: &PathBuf) -> io::Result<()> {
+        disk::remove_now(out)?;
+        disk::make_private(out)?;
+        std::os::unix::fs::chown(out, Some(self.config.first_id), Some(self.config.first_id))
+    }
+
+    fn clear_away(&self, names: &[&str]) -> io::Result<()> {
+        names.iter().try_for_each(|name| disk::remove_now(&self.folder.join(name)))
+    }
+}
+
+/// Why an attempt ended without an image.
+enum Stopped {
+    /// Another volume may do.
+    ByVolume(String),
+    For(Box<Failure>),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::For(Box::new(failure))
+    }
+}
+
+/// A room was not followed to its own end.
+struct Unfollowed {
+    was_admitted: bool,
+    /// `None`: it ended without saying why.
+    failure: Option<Failure>,
+}
+
+/// Listens to a room until it ends or has to.
+async fn follow(
+    room: &mut Room,
+    volume: &Volume,
+    config: &Config,
+    output: &mut Output,
+    surroundings: &dyn Surroundings,
+) -> Result<Ending, Unfollowed> {
+    let mut was_admitted = false;
+    let deadline = Instant::now() + config.limits.time;
+    let mut look = interval(LOOK);
+    let mut work = Work::Taking;
+    loop {
+        let report = tokio::select! {
+            report = room.report() => report,
+            () = tokio::time::sleep_until(deadline) => return Ok(Ending::Limit(Limit::Time)),
+            _ = look.tick() => match disk::free(&config.folder) {
+                Ok(free) if free < config.limits.reserve => return Ok(Ending::Limit(Limit::HostDisk)),
+                _ => continue,
+            },
+        };
+        let fail = |was_admitted, failure| Err(Unfollowed { was_admitted, failure });
+        match report {
+            Ok(Some(Report::Ready { pid })) if !was_admitted => {
+                // Even what is only partly admitted has to be dismissed.
+                was_admitted = true;
+                if let Err(failure) = surroundings.admit(pid).await {
+                    return fail(was_admitted, Some(failure));
+                }
+                if let Err(error) = room.go().await {
+                    return fail(
+                        was_admitted,
+                        Some(explain::internal(format!("The room of the build went away: {error}."))),
+                    );
+                }
+            }
+            Ok(Some(Report::Ready { .. })) => {}
+            Ok(Some(Report::Doing(now))) => work = now,
+            Ok(Some(Report::Line { text, is_error })) if work == Work::Building => {
+                if let Some(news) = output.take(&text, is_error) {
+                    surroundings.told(news);
+                }
+                if output.signs.crowded > MOST_CROWDED {
+                    return Ok(Ending::Limit(Limit::Processes));
+                }
+            }
+            // What the builder says about moving images is of no interest unless it fails.
+            Ok(Some(Report::Line { text, is_error })) => drop(output.take(&text, is_error)),
+            Ok(Some(Report::Taken { base })) => {
+                if let Err(error) = volume.add(&base) {
+                    tracing::warn!(%error, "a base image will be taken again");
+                }
+            }
+            Ok(Some(Report::Built { size, used })) => return Ok(Ending::Built { size, used }),
+            Ok(Some(Report::Failed(trouble))) => return Ok(Ending::Trouble(trouble)),
+            Ok(None) => return fail(was_admitted, None),
+            Err(error) => {
+                return fail(
+                    was_admitted,
+                    Some(explain::internal(format!("The room of the build reported nonsense: {error}."))),
+                );
+            }
+        }
+    }
+}
+
+/// Names that the builder's own notation of secrets has room for.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+fn machine(doing: &str) -> impl Fn(io::Error) -> Failure {
+    move |error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            let message = format!("There is no room on this machine's disk to {doing}.");
+            let hint = "Free some space on this machine and deploy again.";
+            Failure::new(model::Phase::Build, FailureCode::DiskFull, message, Some(hint))
+        }
+        _ => explain::broken(format!("This machine cannot {doing}: {error}.")),
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let (room, turns) = (self.room.take(), self.turns.take());
+        let folder = (!self.is_done).then(|| std::mem::take(&mut self.folder));
+        if room.is_none() && folder.is_none() {
+            return;
+        }
+        // Turns are given back when nothing is left. Without a runtime the room ends all the same.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Some(mut room) = room {
+                    room.end().await;
+                }
+                if let Some(folder) = folder {
+                    let _ = disk::remove(folder).await;
+                }
+                drop(turns);
+            });
+        }
+    }
+}

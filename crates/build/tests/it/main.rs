@@ -1,0 +1,4 @@
+//! Real builds with Debian's builder. Base images are made of programs of this machine; nothing is pulled.
+
+mod plain;
+mod support;
