@@ -49,6 +49,7 @@ fn main() -> ExitCode {
     }
     match arguments.get(1).and_then(|word| word.to_str()) {
         Some("shim") => return engine::shim::run(&arguments[2..]),
+        Some("build-room") => return build::room::run(&arguments[2..]),
         Some("unpack") => return image::unpack::run(arguments.into_iter().skip(2)),
         _ => {}
     }

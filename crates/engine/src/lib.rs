@@ -20,3 +20,8 @@ pub mod shim;
 pub use engine::{Check, ContainerSpec, Engine, ExecOutcome, Exit, Guest, LogQuery, Status};
 pub use error::{EngineError, Refusal};
 pub use local::{Config, LocalEngine, RoleCommand};
+
+/// Text of the `resolv.conf` that containers and guests get, as the host's own stands now.
+pub fn resolv_conf() -> String {
+    shim::prepare::etc::resolv_conf_here()
+}

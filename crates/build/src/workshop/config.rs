@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use model::{AppId, DeploymentId};
 
+use crate::made::Bases;
 use crate::room::protocol::Programs;
 
 /// Settings of a workshop.
@@ -18,6 +19,8 @@ pub struct Config {
     pub limits: Limits,
     /// Ids of the host, this and the 65,535 behind it, that are the users of a build. They own nothing else.
     pub first_id: u32,
+    /// Where the base images of made Dockerfiles come from.
+    pub bases: Bases,
     /// Text of a `resolv.conf` for builds, asked anew for each.
     pub resolv_conf: fn() -> String,
 }

@@ -51,18 +51,29 @@ impl Workshop {
         }
         Ok(Self { config, apps: Turns::default(), builds: Turns::default() })
     }
+
+    /// Reads from a checkout, which may be on a slow disk.
+    async fn look(&self, checkout: &Path, settings: &BuildSettings) -> Result<Source, Failure> {
+        let (checkout, settings): (PathBuf, BuildSettings) = (checkout.to_owned(), settings.clone());
+        let config = self.config.clone();
+        tokio::task::spawn_blocking(move || Source::open(&checkout, &settings, &config.bases))
+            .await
+            .unwrap_or_else(|error| {
+                Err(explain::internal(format!("Reading the checkout ended early: {error}.")))
+            })
+    }
 }
 
 #[async_trait]
 impl Builder for Workshop {
     async fn dockerfile(&self, checkout: &Path, settings: &BuildSettings) -> Result<Dockerfile, Failure> {
-        Ok(look(checkout, settings).await?.dockerfile)
+        Ok(self.look(checkout, settings).await?.dockerfile)
     }
 
     async fn build(&self, order: &Order, surroundings: &dyn Surroundings) -> Result<Built, Failure> {
         let app = self.apps.take(order.app).await;
         let build = self.builds.take(order.build).await;
-        let source = look(&order.checkout, &order.settings).await?;
+        let source = self.look(&order.checkout, &order.settings).await?;
         Session::begin(self.config.clone(), order, source, (app, build))?.run(surroundings).await
     }
 
@@ -79,12 +90,4 @@ impl Builder for Workshop {
     async fn check(&self) -> Vec<Check> {
         check::check(&self.config).await
     }
-}
-
-/// Reads from a checkout, which may be on a slow disk.
-async fn look(checkout: &Path, settings: &BuildSettings) -> Result<Source, Failure> {
-    let (checkout, settings): (PathBuf, BuildSettings) = (checkout.to_owned(), settings.clone());
-    tokio::task::spawn_blocking(move || Source::open(&checkout, &settings))
-        .await
-        .unwrap_or_else(|error| Err(explain::internal(format!("Reading the checkout ended early: {error}."))))
 }

@@ -137,7 +137,9 @@ impl Session {
                 continue;
             }
             if !into.join("index.json").exists() {
-                fs::create_dir_all(&into).map_err(machine("make a folder for a base image"))?;
+                disk::remove_now(&into)
+                    .and_then(|()| fs::create_dir_all(&into))
+                    .map_err(machine("make a folder for a base image"))?;
                 surroundings.fetch(image, manifest, &into).await?;
                 base::make_fit(&into).map_err(machine("read a base image"))?;
             }

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::explain;
 use crate::builder::{Dockerfile, Origin};
+use crate::made::{self, Bases};
 
 /// Most bytes of a Dockerfile or a list of what to leave out.
 const LONGEST: u64 = 1 << 20;
@@ -26,7 +27,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub fn open(checkout: &Path, settings: &BuildSettings) -> Result<Self, Failure> {
+    pub fn open(checkout: &Path, settings: &BuildSettings, bases: &Bases) -> Result<Self, Failure> {
         let root = openat(rustix::fs::CWD, checkout, FOLDER, Mode::empty())
             .map_err(|error| explain::internal(format!("The checkout cannot be opened: {error}.")))?;
         let folder = open_folder(root.as_fd(), &settings.path, "build path", "the repository")?;
@@ -36,7 +37,7 @@ impl Source {
             words => open_folder(root.as_fd(), &joined(&settings.path, words), "context", "the repository")?,
         };
         let path = path_of(&context)?;
-        let (dockerfile, ignore) = dockerfile(root.as_fd(), &path_of(&folder)?, settings)?;
+        let (dockerfile, ignore) = dockerfile(root.as_fd(), &path_of(&folder)?, settings, bases)?;
         make_readable(context.as_fd())
             .map_err(|error| explain::internal(format!("The checkout cannot be made readable: {error}.")))?;
         Ok(Self { dockerfile, context: path, ignore })
@@ -53,11 +54,12 @@ fn dockerfile(
     root: BorrowedFd<'_>,
     folder: &Path,
     settings: &BuildSettings,
+    bases: &Bases,
 ) -> Result<(Dockerfile, Option<String>), Failure> {
     let name = joined(&settings.path, &settings.dockerfile);
     match &settings.recipe {
         Recipe::Given(text) => Ok((Dockerfile { text: text.clone(), origin: Origin::Given }, None)),
-        Recipe::Made => Ok((made(folder, None)?, None)),
+        Recipe::Made => Ok((made(folder, bases)?, None)),
         Recipe::Found => match read(root, &name)? {
             Some(text) => {
                 let ignore = read(root, &format!("{name}.dockerignore"))?;
@@ -65,17 +67,26 @@ fn dockerfile(
             }
             // Another name was asked for on purpose.
             None if settings.dockerfile != BuildSettings::default().dockerfile => Err(not_found(&name)),
-            None => Ok((made(folder, Some(&name))?, None)),
+            None => Ok((made(folder, bases)?, None)),
         },
     }
 }
 
-fn made(_folder: &Path, missing: Option<&str>) -> Result<Dockerfile, Failure> {
-    Err(not_found(missing.unwrap_or("Dockerfile")))
+fn made(folder: &Path, bases: &Bases) -> Result<Dockerfile, Failure> {
+    let made::Made { text, kind } = made::make(folder, bases).map_err(|error| {
+        Failure::new(Phase::Build, error.code(), sentence(&error.to_string()), Some(&sentence(&error.hint())))
+    })?;
+    Ok(Dockerfile { text, origin: Origin::Made(kind.to_string()) })
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
 }
 
 fn not_found(name: &str) -> Failure {
-    let hint = "Commit a Dockerfile, or name its path or its folder in the settings of the application.";
+    let hint = "Commit it there, or give the Dockerfile's right path in the settings of the application.";
     let message = format!("The repository has no {name}.");
     Failure::new(Phase::Build, FailureCode::DockerfileNotFound, message, Some(hint))
 }

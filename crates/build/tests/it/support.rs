@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use build::made::Bases;
 use build::{
     Base, Builder, Built, Config, Limits, News, Order, Programs, Role, Secret, Surroundings, Workshop,
 };
@@ -97,6 +98,7 @@ pub fn config(folder: &Path, limits: Limits) -> Config {
         programs: Programs::default(),
         limits,
         first_id: 300_000,
+        bases: Bases::default(),
         resolv_conf: || "nameserver 192.0.2.53\n".to_owned(),
     }
 }

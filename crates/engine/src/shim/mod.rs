@@ -22,7 +22,7 @@ mod helper;
 mod memory;
 mod oom;
 mod output;
-mod prepare;
+pub(crate) mod prepare;
 mod runtime;
 mod supervise;
 mod tail;

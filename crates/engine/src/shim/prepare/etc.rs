@@ -16,12 +16,10 @@ const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
 /// Writes the files into `folder`, from where they are mounted read-only.
 pub(super) fn write(folder: &Path, hostname: &str, address: Ipv4Addr) -> Result<(), EngineError> {
-    let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let resolved = fs::read_to_string(RESOLVED).unwrap_or_default();
     let contents = [
         format!("127.0.0.1\tlocalhost\n{address}\t{hostname}\n"),
         format!("{hostname}\n"),
-        resolv_conf(&host, &resolved),
+        resolv_conf_here(),
     ];
     let doing = || format!("writing {}", folder.display());
     make_private(folder).doing(doing)?;
@@ -31,6 +29,13 @@ pub(super) fn write(folder: &Path, hostname: &str, address: Ipv4Addr) -> Result<
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).doing(doing)?;
     }
     Ok(())
+}
+
+/// The `resolv.conf` of whatever is connected as a container is, as the host's files stand now.
+pub(crate) fn resolv_conf_here() -> String {
+    let host = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let resolved = fs::read_to_string(RESOLVED).unwrap_or_default();
+    resolv_conf(&host, &resolved)
 }
 
 /// The host's file when a container can reach a server that it names, else the one behind the host's local

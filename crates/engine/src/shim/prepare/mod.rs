@@ -2,7 +2,7 @@
 
 mod command;
 mod environment;
-mod etc;
+pub(crate) mod etc;
 mod inside;
 mod overlay;
 mod users;
