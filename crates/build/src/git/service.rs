@@ -13,7 +13,7 @@ use super::keys::{self, KeyPair};
 use super::listing::{Branches, Found};
 use super::running::Deadline;
 use super::submodules::{self, Submodule};
-use super::weight::Budget;
+use super::weight::{Budget, DEEPEST};
 use super::{GitConfig, Remote, secrets};
 
 /// Program of Git LFS, when it is installed.
@@ -112,7 +112,8 @@ impl Git {
         }
         let limits = &self.shop.config.limits;
         let deadline = self.deadline();
-        let mut budget = Budget { bytes: limits.total, files: limits.files, file: limits.file };
+        let mut budget =
+            Budget { bytes: limits.total, files: limits.files, file: limits.file, depth: DEEPEST };
         let (call, found) = Call::find(&self.shop, remote, revision, deadline).await?;
         let written = checkout::write(&call, &found, into, budget, settings.with_submodules).await?;
         spend(&mut budget, &written);
@@ -147,7 +148,7 @@ impl Git {
         let folder = own_folder(into, &submodule.path)?;
         let revision = Revision::Commit { id: submodule.commit.clone(), branch: None };
         let (call, found) = Call::find(&self.shop, &submodule.remote, &revision, deadline).await?;
-        let written = checkout::write(&call, &found, &folder, *budget, true).await?;
+        let written = checkout::write(&call, &found, &folder, budget.below(&submodule.path), true).await?;
         spend(budget, &written);
         Ok(written)
     }

@@ -4,6 +4,10 @@
 use super::clean::line;
 use super::error::Cause;
 
+/// Folders in folders, those around a submodule with those in it. Whoever walks through a tree later holds each of them
+/// open, and there is an end to that for the whole control plane.
+pub(super) const DEEPEST: usize = 200;
+
 /// How much may be written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
@@ -11,6 +15,15 @@ pub(super) struct Budget {
     pub files: u64,
     /// Bytes of a single file.
     pub file: u64,
+    /// Parts of a path.
+    pub depth: usize,
+}
+
+impl Budget {
+    /// What is left of the depth in a folder.
+    pub fn below(self, path: &str) -> Self {
+        Self { depth: self.depth.saturating_sub(depth(path)), ..self }
+    }
 }
 
 /// What a commit holds.
@@ -66,6 +79,9 @@ impl Scale {
         let mut about = about.split_ascii_whitespace();
         let (_mode, kind) = (about.next(), about.next());
         let (id, size) = (about.next().unwrap_or_default(), about.next().unwrap_or_default());
+        if depth(path) > self.budget.depth {
+            return Err(Cause::TooLarge(format!("it has folders in folders, {DEEPEST} deep and deeper")));
+        }
         if kind == Some("commit") {
             self.weight.submodules.push((path.to_owned(), id.to_owned()));
         }
@@ -91,11 +107,15 @@ impl Scale {
     }
 }
 
+fn depth(path: &str) -> usize {
+    path.split('/').count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BUDGET: Budget = Budget { bytes: 20 << 20, files: 4, file: 10 << 20 };
+    const BUDGET: Budget = Budget { bytes: 20 << 20, files: 4, file: 10 << 20, depth: 5 };
 
     fn weigh(parts: &[&str]) -> Result<Weight, String> {
         let mut scale = Scale::new(BUDGET);
@@ -126,5 +146,8 @@ mod tests {
         assert!(weigh(&[&many]).unwrap_err().contains("more than 4 files"));
         let heavy: String = (0..3).map(|number| file(9 << 20, &number.to_string())).collect();
         assert!(weigh(&[&heavy]).unwrap_err().contains("more than 20 MiB together"));
+        assert!(weigh(&[&file(1, "a/b/c/d/e")]).is_ok());
+        assert!(weigh(&[&file(1, "a/b/c/d/e/f")]).unwrap_err().contains("folders in folders"));
+        assert_eq!(BUDGET.below("lib/sub").depth, 3);
     }
 }
