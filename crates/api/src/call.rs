@@ -163,7 +163,7 @@ impl Query {
 pub struct Answer {
     status: StatusCode,
     body: Vec<u8>,
-    /// The record that was made, for the audit log; otherwise the path says it.
+    /// The record that was made or acted on, for the audit log; otherwise the path says it.
     pub target: Option<Uuid>,
 }
 
@@ -172,6 +172,11 @@ impl Answer {
     pub fn ok(body: &impl Serialize) -> Result<Self, ApiError> {
         let body = serde_json::to_vec(body).map_err(|error| ApiError::internal(&error))?;
         Ok(Self { status: StatusCode::OK, body, target: None })
+    }
+
+    /// Names the record that was acted on, where the path names another one.
+    pub fn about(self, target: Uuid) -> Self {
+        Self { target: Some(target), ..self }
     }
 
     /// 201 with the record that was made.

@@ -145,9 +145,9 @@ impl ApiError {
         error
     }
 
-    /// Applications pull with this credential.
-    pub fn credential_in_use(users: Vec<wire::CredentialUser>) -> Self {
-        let mut error = Self::conflict("docker_registry_in_use", "This registry credential is in use.");
+    /// Applications use this credential.
+    pub fn credential_in_use(code: &'static str, message: &str, users: Vec<wire::CredentialUser>) -> Self {
+        let mut error = Self::conflict(code, message);
         error.extra.insert("applications".into(), json!(users));
         error
     }

@@ -10,8 +10,8 @@ use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::permission::Permission;
 use crate::routes::{
-    api_keys, applications, deployments, docker_registries, env_vars, health, images, logs, processes,
-    projects, resources, setup,
+    api_keys, applications, deployments, docker_registries, env_vars, git_credentials, health, images, logs,
+    processes, projects, repositories, resources, setup,
 };
 
 /// One row.
@@ -84,6 +84,7 @@ pub static OPERATIONS: &[Operation] = &[
     row!(listDeployments GET "/applications/{id}/deployments" AppRead => deployments::list),
     row!(triggerDeployment POST "/applications/{id}/deployments" AppDeploy => deployments::trigger),
     row!(rollbackDeployment POST "/applications/{id}/deployments/rollback" AppDeploy => deployments::rollback),
+    row!(promoteApplication POST "/applications/{id}/promote" AppDeploy => deployments::promote),
     row!(getDeployment GET "/applications/{id}/deployments/{deployment_id}" AppRead => deployments::get),
     row!(cancelDeployment POST "/applications/{id}/deployments/{deployment_id}/cancel" AppDeploy => deployments::cancel),
     row!(getDeploymentLogs GET "/applications/{id}/deployments/{deployment_id}/logs" AppRead => logs::deployment),
@@ -105,6 +106,15 @@ pub static OPERATIONS: &[Operation] = &[
     row!(updateDockerRegistry PATCH "/docker-registries/{id}" CredentialUpdate => docker_registries::update),
     row!(deleteDockerRegistry DELETE "/docker-registries/{id}" CredentialDelete => docker_registries::delete),
     row!(verifyDockerRegistry POST "/docker-registries/{id}/verify" CredentialUpdate => docker_registries::verify),
+
+    row!(listGitCredentials GET "/git-credentials" GitCredentialList => git_credentials::list),
+    row!(createGitCredential POST "/git-credentials" GitCredentialCreate => git_credentials::create),
+    row!(getGitCredential GET "/git-credentials/{id}" GitCredentialList => git_credentials::get),
+    row!(updateGitCredential PATCH "/git-credentials/{id}" GitCredentialUpdate => git_credentials::update),
+    row!(deleteGitCredential DELETE "/git-credentials/{id}" GitCredentialDelete => git_credentials::delete),
+
+    row!(listGitProviders GET "/git/providers" (any key) => repositories::providers),
+    row!(inspectRepository POST "/git/inspect" RepositoryInspect => repositories::inspect),
 
     row!(inspectImage POST "/images/inspect" ImageInspect => images::inspect),
 

@@ -54,6 +54,15 @@ permissions! {
     ApiKeyCreate = "API_KEY:CREATE" from Admin,
     ApiKeyUpdate = "API_KEY:UPDATE" from Admin,
     ApiKeyDelete = "API_KEY:DELETE" from Admin,
+    // New ones come last: the place of each is in its id.
+    RepositoryInspect = "REPOSITORY:INSPECT" from Developer,
+    /// Names only. Whoever may read a Git credential may list it too.
+    GitCredentialList = "GIT_CREDENTIAL:LIST" from Viewer,
+    /// See which account it is, and pick it for an application.
+    GitCredentialRead = "GIT_CREDENTIAL:READ" from Developer,
+    GitCredentialCreate = "GIT_CREDENTIAL:CREATE" from Admin,
+    GitCredentialUpdate = "GIT_CREDENTIAL:UPDATE" from Admin,
+    GitCredentialDelete = "GIT_CREDENTIAL:DELETE" from Admin,
 }
 
 /// Stands for every permission, as the owner has them.
@@ -72,7 +81,11 @@ impl Permission {
 
     /// Listing is our own word; keys made for the hosted service have only the one for reading.
     fn is_part_of(self) -> Option<Permission> {
-        (self == Permission::CredentialList).then_some(Permission::CredentialRead)
+        match self {
+            Permission::CredentialList => Some(Permission::CredentialRead),
+            Permission::GitCredentialList => Some(Permission::GitCredentialRead),
+            _ => None,
+        }
     }
 
     /// Fixed ids for the capabilities that a role stands for.

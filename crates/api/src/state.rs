@@ -13,6 +13,9 @@ use crate::network::Network;
 use crate::platform::Platform;
 use crate::throttle::{Rate, Throttle};
 
+/// So many repositories are fetched at the same time to be looked into.
+const LOOKS_AT_ONCE: usize = 4;
+
 /// How the API behaves on this installation.
 #[derive(Clone, Debug)]
 pub struct ApiConfig {
@@ -59,6 +62,8 @@ pub struct Shared {
     /// Held while a record is read, changed and written back: of two changes at the same time none gets lost.
     /// Nothing slow happens meanwhile.
     pub changes: tokio::sync::Mutex<()>,
+    /// Places for looking into repositories.
+    pub looks: tokio::sync::Semaphore,
     /// One attempt to set up at a time.
     pub setup: tokio::sync::Mutex<()>,
     /// The first account was seen. It stays, so the store is not asked again.
@@ -76,6 +81,7 @@ impl ApiState {
             open_writes: Throttle::new(config.open_writes),
             wrong_keys: Throttle::new(config.wrong_keys),
             changes: tokio::sync::Mutex::default(),
+            looks: tokio::sync::Semaphore::new(LOOKS_AT_ONCE),
             setup: tokio::sync::Mutex::default(),
             set_up: AtomicBool::new(false),
         }))

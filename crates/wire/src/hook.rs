@@ -25,9 +25,10 @@ pub struct PushWebhook {
     pub last_called_at: Option<String>,
 }
 
-/// The body of `POST /applications/{id}/promote`: what serves there is rolled out here, too, without a new build.
-/// Extension.
+/// The body of `POST /applications/{id}/promote`: the image that this application serves is rolled out in another one,
+/// without a new build. Extension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromoteApplication {
+    /// The application that gets the image; the answer is its deployment.
     pub target_app_id: String,
 }

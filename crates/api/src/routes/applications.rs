@@ -3,8 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use model::image::Reference;
-use model::{App, AppId, Credential, CredentialId, ProjectId, Source, Timestamp};
+use model::{App, AppId, ProjectId, Source, Timestamp};
 use store::StoreError;
 use wire::{CreateApplication, UpdateApplication};
 
@@ -13,11 +12,13 @@ use crate::check;
 use crate::error::ApiError;
 use crate::page::{DEFAULT_LIMIT, Page};
 use crate::permission::{Permission, Scope};
-use crate::routes::docker_registries;
 use crate::routes::images;
 use crate::routes::resources::CLUSTER;
 use crate::rules::application::{self, Around};
 use crate::rules::process;
+use crate::rules::source::{self, Kind};
+
+pub mod sources;
 
 pub async fn list(call: Call) -> Result<Answer, ApiError> {
     let page = Page::from_query(&call.query, DEFAULT_LIMIT);
@@ -51,22 +52,13 @@ pub async fn create(call: Call) -> Result<Answer, ApiError> {
     if check::id("cluster_id", &input.cluster_id)? != CLUSTER.uuid() {
         return Err(ApiError::invalid("cluster_id", "no such cluster; GET /resources/clusters lists them"));
     }
-    application::check_source(input.source)?;
+    let kind = source::kind(input.source)?;
     application::check_policy(input.image_policy)?;
-    let image = input.docker_image.ok_or_else(|| ApiError::invalid("docker_image", "an image is needed"))?;
-    let reference = checked_image(&image)?;
     let project = project(&call, input.project_id.as_deref()).await?;
-    let login = input.docker_registry_credential_id.as_deref();
-    let credential = credential(&call, login).await?;
-    if let Some(credential) = &credential {
-        images::refuse_misfit(credential, &reference)?;
-    }
-    let credential = credential.map(|credential| credential.id);
-    images::refuse_unusable(&call.state, call.company(), &reference, credential).await?;
-
-    // The registry may have been slow: the credential may be gone by now.
-    let _turn = call.turn().await;
-    self::credential(&call, login).await?;
+    let (_turn, source, kept) = match kind {
+        Kind::Image => sources::new_image(&call, &input).await?,
+        Kind::Git => sources::new_repository(&call, &input).await?,
+    };
     let now = Timestamp::now();
     let app = App {
         id: AppId::new(),
@@ -74,12 +66,8 @@ pub async fn create(call: Call) -> Result<Answer, ApiError> {
         name,
         display_name: input.display_name,
         project,
-        source: Source::Image { reference: image, credential },
-        kept: input
-            .default_branch
-            .map(|branch| ("default_branch".to_owned(), serde_json::json!(branch).to_string()))
-            .into_iter()
-            .collect(),
+        source,
+        kept,
         is_suspended: false,
         status: None,
         serving: None,
@@ -114,27 +102,17 @@ async fn changed(call: &Call, mut app: App, input: &UpdateApplication) -> Result
         check::name("display_name", display_name, 1, 64)?;
         app.display_name = display_name.clone();
     }
-    if let Some(source) = input.source {
-        application::check_source(source)?;
-    }
+    let known = match app.source {
+        Source::Image { .. } => Kind::Image,
+        Source::Git(_) => Kind::Git,
+    };
+    let kind = input.source.map_or(Ok(known), source::kind)?;
     application::check_policy(input.image_policy)?;
     application::keep(&mut app.kept, input)?;
-    let Source::Image { reference, credential: login } = &mut app.source else {
-        app.updated_at = Timestamp::now();
-        return Ok(app);
+    app.source = match kind {
+        Kind::Image => sources::changed_image(call, &mut app, input).await?,
+        Kind::Git => sources::changed_repository(call, &mut app, input).await?,
     };
-    // Whether the credential fits the image is left to the deployment, which says `credential_host_mismatch`: image
-    // and credential can be changed one after the other, and a client that sends all fields must not be kept from
-    // changing a name while the two do not fit. A credential goes to its own host only, so nothing is risked.
-    match input.docker_registry_credential_id.as_ref().map(Option::as_deref) {
-        None => {}
-        Some(given) if given == login.map(|id| id.to_string()).as_deref() => {}
-        Some(given) => *login = credential(call, given).await?.map(|credential| credential.id),
-    }
-    if let Some(image) = &input.docker_image {
-        checked_image(image)?;
-        *reference = image.clone();
-    }
     app.updated_at = Timestamp::now();
     Ok(app)
 }
@@ -145,7 +123,8 @@ async fn refuse_unusable_image(call: &Call, known: &App, wanted: &App) -> Result
     if Some(reference.as_str()) == known.source.image_reference() {
         return Ok(());
     }
-    images::refuse_unusable(&call.state, call.company(), &checked_image(reference)?, *credential).await
+    images::refuse_unusable(&call.state, call.company(), &sources::checked_image(reference)?, *credential)
+        .await
 }
 
 pub async fn delete(call: Call) -> Result<Answer, ApiError> {
@@ -174,13 +153,16 @@ pub fn id(call: &Call) -> AppId {
 }
 
 async fn around(call: &Call, app: &App) -> Result<Around, ApiError> {
-    let digest = match app.serving {
-        Some(serving) => call.store().deployment(app.id, serving).await?.digest,
-        None => None,
+    let (digest, commit) = match app.serving {
+        Some(serving) => {
+            let serving = call.store().deployment(app.id, serving).await?;
+            (serving.digest, serving.git.and_then(|git| git.commit))
+        }
+        None => (None, None),
     };
     let conditions = call.state.platform.conditions(app.id);
     let is_public = call.store().web_process(app.id).await?.is_ingress_enabled;
-    Ok(Around { url: is_public.then(|| call.state.platform.url(&app.name)), digest, conditions })
+    Ok(Around { url: is_public.then(|| call.state.platform.url(&app.name)), digest, commit, conditions })
 }
 
 fn explain(error: StoreError, app: &App) -> ApiError {
@@ -191,20 +173,6 @@ fn explain(error: StoreError, app: &App) -> ApiError {
         }
         other => other.into(),
     }
-}
-
-fn checked_image(text: &str) -> Result<Reference, ApiError> {
-    check::length("docker_image", text, 1, 512)?;
-    check::reference(text)
-}
-
-/// A registry credential of this company that the caller may pick.
-async fn credential(call: &Call, text: Option<&str>) -> Result<Option<Credential>, ApiError> {
-    const FIELD: &str = "docker_registry_credential_id";
-    let Some(text) = text else { return Ok(None) };
-    let id = CredentialId::from_uuid(check::id(FIELD, text)?);
-    let picked = docker_registries::pickable(call, id).await?;
-    picked.ok_or_else(|| ApiError::invalid(FIELD, "there is no such registry credential")).map(Some)
 }
 
 /// A project of this company that the caller may put something into.

@@ -1,14 +1,15 @@
 //! Deployments of an application.
 
-use model::{DeploymentId, Trigger};
+use model::{AppId, DeploymentId, Trigger};
 use store::RequestKey;
-use wire::{RollbackDeployment, TriggerDeployment};
+use wire::{PromoteApplication, RollbackDeployment, TriggerDeployment};
 
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, found};
 use crate::check;
 use crate::error::ApiError;
 use crate::idempotency;
 use crate::page::{DEFAULT_LIMIT, Page};
+use crate::permission::Permission;
 use crate::platform::DeployRequest;
 use crate::routes::applications;
 use crate::rules::deployment;
@@ -27,11 +28,11 @@ pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
         return Answer::ok(&show(&call, &earlier));
     }
     let input: TriggerDeployment = call.json_or_empty()?;
-    let image = deployment::wanted_image(app.source.image_reference().unwrap_or_default(), &input)?;
+    let (image, revision) = deployment::wanted(&app.source, &input)?;
     let restart = input.is_restart.unwrap_or(false);
     let request = DeployRequest {
         image,
-        revision: None,
+        revision,
         commit: None,
         restart,
         trigger: if restart { Trigger::Restart } else { Trigger::ManualDeploy },
@@ -54,6 +55,30 @@ pub async fn rollback(call: Call) -> Result<Answer, ApiError> {
     };
     let record = call.state.platform.rollback(call.company(), app.id, to, key).await?;
     Answer::ok(&show(&call, &record))
+}
+
+/// Deploys what the application of the path serves to another one. The table has asked for the right to deploy the
+/// first; the second is held against the same permission here, and one without it looks like none.
+pub async fn promote(call: Call) -> Result<Answer, ApiError> {
+    let from = applications::find(&call).await?;
+    let key = idempotency::key(&call, "promoteApplication")?;
+    let input: PromoteApplication = call.json()?;
+    let to = AppId::from_uuid(check::id("target_app_id", &input.target_app_id)?);
+    let may_deploy = call.caller().powers.scope(Permission::AppDeploy).covers(to.uuid());
+    if !may_deploy || found(call.store().app(to).await)?.is_none() {
+        return Err(ApiError::invalid("target_app_id", "there is no such application"));
+    }
+    if to == from.id {
+        return Err(ApiError::invalid(
+            "target_app_id",
+            "it is the application itself; deploy or restart that",
+        ));
+    }
+    let record = match started_before(&call, key.as_ref()).await? {
+        Some(earlier) => earlier,
+        None => call.state.platform.promote(call.company(), from.id, to, key).await?,
+    };
+    Ok(Answer::ok(&show(&call, &record))?.about(to.uuid()))
 }
 
 /// What the same request started when it came before. Two that come at once are told apart by the database.

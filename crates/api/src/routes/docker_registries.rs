@@ -90,7 +90,9 @@ pub async fn delete(call: Call) -> Result<Answer, ApiError> {
     // No application picks it while it is being removed.
     let _turn = call.turn().await;
     match call.store().delete_credential(id(&call), call.query.is_on("force")).await {
-        Err(StoreError::CredentialInUse(users)) => Err(in_use(&call, users)),
+        Err(StoreError::CredentialInUse(users)) => {
+            Err(in_use(&call, "docker_registry_in_use", "This registry credential is in use.", users))
+        }
         other => {
             other?;
             Answer::message("The registry credential was removed.")
@@ -182,7 +184,7 @@ fn problem(code: FailureCode, message: String, hint: &str) -> PlatformError {
 }
 
 /// Who uses it, as far as the caller may see applications; the count is that of all.
-fn in_use(call: &Call, users: Vec<(AppId, String)>) -> ApiError {
+pub fn in_use(call: &Call, code: &'static str, message: &str, users: Vec<(AppId, String)>) -> ApiError {
     let count = match users.len() {
         1 => "1 application".to_owned(),
         more => format!("{more} applications"),
@@ -191,7 +193,7 @@ fn in_use(call: &Call, users: Vec<(AppId, String)>) -> ApiError {
     let users = users.into_iter().filter(|(app, _)| visible.covers(app.uuid()));
     let users =
         users.map(|(app, display_name)| wire::CredentialUser { id: app.to_string(), display_name }).collect();
-    ApiError::credential_in_use(users)
+    ApiError::credential_in_use(code, message, users)
         .with_detail(format!("Used by {count}. Repeat with ?force=true to remove it anyway."))
 }
 

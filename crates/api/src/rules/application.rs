@@ -1,7 +1,8 @@
 //! Applications: what creating and changing one means, and how one is shown.
 
+use model::git::{Commit, GitSource, Recipe};
 use model::image::Digest;
-use model::{App, AppName, AppStatus, Kept, NameError};
+use model::{App, AppName, AppStatus, Kept, NameError, Source};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -15,7 +16,7 @@ use crate::check;
 use crate::error::ApiError;
 use crate::platform::InstanceCondition;
 use crate::routes::resources::CLUSTER;
-use crate::rules::condition;
+use crate::rules::{condition, source};
 
 const ONE_WEEK_SECONDS: u64 = 604_800;
 
@@ -30,14 +31,6 @@ pub fn system_name(display_name: &str) -> Result<AppName, ApiError> {
     })
 }
 
-/// Refuses what this version cannot do, in words that say so.
-pub fn check_source(source: ApplicationSource) -> Result<(), ApiError> {
-    match source {
-        ApplicationSource::DockerImage => Ok(()),
-        _ => Err(ApiError::invalid("source", "Git sources come with a later version; use dockerImage")),
-    }
-}
-
 /// Refuses a policy that nothing would carry out.
 pub fn check_policy(policy: Option<ImagePolicy>) -> Result<(), ApiError> {
     match policy {
@@ -46,7 +39,8 @@ pub fn check_policy(policy: Option<ImagePolicy>) -> Result<(), ApiError> {
     }
 }
 
-/// Applies the settings that are kept and given back, although an image application does nothing with them.
+/// Applies the settings that are kept and given back as they came. An image application does nothing with them; what a
+/// Git source makes of them is in [`source::git`].
 pub fn keep(kept: &mut Kept, input: &UpdateApplication) -> Result<(), ApiError> {
     check_kept(input)?;
     put(kept, "auto_deploy", input.auto_deploy);
@@ -118,7 +112,24 @@ fn put(kept: &mut Kept, field: &str, value: Option<impl Serialize>) {
     }
 }
 
-fn get<T: DeserializeOwned>(kept: &Kept, field: &str) -> Option<T> {
+/// Notes what only a Git source has: the client's own words for it, where they say more than the source itself.
+pub fn keep_git(kept: &mut Kept, input: &UpdateApplication) {
+    if input.repo_url.is_some() {
+        // The provider of the old address.
+        kept.remove("git_type");
+    }
+    put(kept, "git_type", input.git_type);
+    put(kept, "source", input.source);
+}
+
+/// Forgets what [`keep_git`] noted.
+pub fn drop_git(kept: &mut Kept) {
+    kept.remove("git_type");
+    kept.remove("source");
+}
+
+/// A setting that is kept.
+pub fn get<T: DeserializeOwned>(kept: &Kept, field: &str) -> Option<T> {
     serde_json::from_str(kept.get(field)?).ok()
 }
 
@@ -128,47 +139,55 @@ pub struct Around {
     pub url: Option<String>,
     /// Digest of what serves now.
     pub digest: Option<Digest>,
+    /// The commit behind it, if it was built.
+    pub commit: Option<Commit>,
     /// How its containers are.
     pub conditions: Vec<InstanceCondition>,
 }
 
 /// The full record.
 pub fn show(app: &App, around: Around) -> Application {
-    let (reference, credential) = match &app.source {
-        model::Source::Image { reference, credential } => (Some(reference), credential.as_ref()),
-        model::Source::Git(git) => (None, git.build.base_credential.as_ref()),
+    let (git, kept) = (app.source.git(), &app.kept);
+    let credential = match &app.source {
+        Source::Image { credential, .. } => *credential,
+        Source::Git(git) => git.build.base_credential,
     };
-    let kept = &app.kept;
+    let given = git.and_then(|git| match &git.build.recipe {
+        Recipe::Given(text) => Some(text.clone()),
+        Recipe::Found | Recipe::Made => None,
+    });
+    let build_type = get(kept, "build_type").unwrap_or(BuildType::Dockerfile);
+    // What is built has these whether or not a client set them.
+    let effective = |field, default: &str, owner: Option<BuildType>| {
+        let default =
+            || git.filter(|_| owner.is_none_or(|owner| owner == build_type)).map(|_| default.to_owned());
+        get(kept, field).or_else(default)
+    };
     Application {
         id: app.id.to_string(),
         name: app.name.to_string(),
         display_name: app.display_name.clone(),
         status: app.status.map(show_status),
         kind: ApplicationType::App,
-        source: ApplicationSource::DockerImage,
+        source: show_source(app),
         is_suspended: app.is_suspended,
         company_id: Some(app.company.to_string()),
         project_id: app.project.map(|id| id.to_string()),
         namespace: Some(app.name.to_string()),
         cluster_id: Some(CLUSTER.to_string()),
-        git_type: None,
-        repo_url: None,
+        git_type: git.and_then(|git| get(kept, "git_type").or_else(|| source::provider(&git.url))),
+        repo_url: git.map(|git| git.url.clone()),
         default_branch: get(kept, "default_branch"),
-        docker_image: reference.cloned(),
+        docker_image: app.source.image_reference().map(str::to_owned),
         docker_image_digest: around.digest.map(String::from),
         docker_registry_credential_id: credential.map(|id| id.to_string()),
         image_policy: ImagePolicy::ResolveOnDeploy,
         auto_deploy: get(kept, "auto_deploy").unwrap_or(false),
-        build_type: get(kept, "build_type").unwrap_or(BuildType::Dockerfile),
-        build_path: get(kept, "build_path"),
-        build_cache_enabled: get(kept, "build_cache_enabled").unwrap_or(false),
-        dockerfile_path: get(kept, "dockerfile_path"),
-        docker_context: get(kept, "docker_context"),
-        dockerfile_text: None,
-        submodules_enabled: false,
-        lfs_enabled: false,
-        git_credential_id: None,
-        serving_commit: None,
+        build_type,
+        build_path: effective("build_path", ".", None),
+        build_cache_enabled: get(kept, "build_cache_enabled").unwrap_or(git.is_some()),
+        dockerfile_path: effective("dockerfile_path", "Dockerfile", Some(BuildType::Dockerfile)),
+        docker_context: effective("docker_context", ".", Some(BuildType::Dockerfile)),
         pack_builder: get(kept, "pack_builder"),
         nixpacks_version: get(kept, "nixpacks_version"),
         buildpacks: get(kept, "buildpacks").unwrap_or_default(),
@@ -183,7 +202,29 @@ pub fn show(app: &App, around: Around) -> Application {
         url: around.url,
         condition: condition::show(&around.conditions),
         serving_deployment_id: app.serving.map(|id| id.to_string()),
+        dockerfile_text: given,
+        submodules_enabled: git.is_some_and(|git| git.build.with_submodules),
+        lfs_enabled: git.is_some_and(|git| git.build.with_lfs),
+        git_credential_id: git.and_then(|git| git.credential).map(|id| id.to_string()),
+        serving_commit: around.commit.map(show_commit),
     }
+}
+
+/// A repository with a login is private; one without is what the client called it.
+fn show_source(app: &App) -> ApplicationSource {
+    let is_private = |git: &GitSource| {
+        git.credential.is_some() || get(&app.kept, "source") == Some(ApplicationSource::PrivateGit)
+    };
+    match &app.source {
+        Source::Image { .. } => ApplicationSource::DockerImage,
+        Source::Git(git) if is_private(git) => ApplicationSource::PrivateGit,
+        Source::Git(_) => ApplicationSource::PublicGit,
+    }
+}
+
+/// A commit.
+pub fn show_commit(commit: Commit) -> wire::Commit {
+    wire::Commit { sha: commit.id, branch: commit.branch, message: commit.message, author: commit.author }
 }
 
 /// A row of the list.
@@ -194,7 +235,7 @@ pub fn show_row(app: &App, url: Option<String>) -> ApplicationListItem {
         display_name: app.display_name.clone(),
         status: app.status.map(show_status),
         kind: ApplicationType::App,
-        source: ApplicationSource::DockerImage,
+        source: show_source(app),
         is_suspended: app.is_suspended,
         created_at: app.created_at.to_string(),
         updated_at: app.updated_at.to_string(),

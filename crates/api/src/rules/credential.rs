@@ -93,7 +93,7 @@ fn secret_needed(known: &Credential) -> ApiError {
 }
 
 /// What a Basic header can carry (RFC 7617, section 2).
-fn check_username(text: &str) -> Result<(), ApiError> {
+pub fn check_username(text: &str) -> Result<(), ApiError> {
     check::name("username", text, 1, 255)?;
     if text.contains(':') {
         return Err(ApiError::invalid("username", "it cannot hold a colon"));
@@ -106,7 +106,7 @@ fn check_username(text: &str) -> Result<(), ApiError> {
 
 /// The secret as it is kept. Exactly one line break at its end does not count, as `echo TOKEN` and files have it;
 /// those inside do, because a Google key is a JSON text. No refusal shows any of it.
-fn usable_secret(secret: Secret) -> Result<Secret, ApiError> {
+pub fn usable_secret(secret: Secret) -> Result<Secret, ApiError> {
     let text = secret.expose();
     let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     check::length("secret", line, 1, LONGEST_SECRET)?;

@@ -59,7 +59,10 @@ async fn me_lists_what_the_roles_stand_for() {
     let me = server.send("GET", "/api-keys/me", Some(&key), None).await.expect(200);
     let words: Vec<_> =
         me["capabilities"].as_array().unwrap().iter().map(|held| text(&held["permission"])).collect();
-    assert_eq!(words, ["APP:DEPLOY", "APP:READ", "REGISTRY_CREDENTIAL:LIST", "PROJECT:READ"]);
+    assert_eq!(
+        words,
+        ["APP:DEPLOY", "APP:READ", "REGISTRY_CREDENTIAL:LIST", "PROJECT:READ", "GIT_CREDENTIAL:LIST"]
+    );
 }
 
 #[tokio::test]

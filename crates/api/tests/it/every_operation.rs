@@ -10,6 +10,7 @@ async fn every_operation_of_stage_1_fits_the_file() {
     let server = Server::start().await;
     let company = walk_keys_and_resources(&server).await;
     walk_credentials(&server).await;
+    walk_git(&server, company).await;
     walk_an_application(&server, company).await;
     walk_projects(&server).await;
 
@@ -43,6 +44,30 @@ async fn walk_credentials(server: &Server) {
     server.patch(&path, json!({"secret": "other"})).await.expect(200);
     server.call("POST", &format!("{path}/verify"), None).await.expect(200);
     server.call("DELETE", &path, None).await.expect(200);
+}
+
+async fn walk_git(server: &Server, company: model::CompanyId) {
+    server.get("/git/providers").await.expect(200);
+    let look = json!({"repo_url": "https://git.test/acme/shop", "build_type": "made"});
+    server.post("/git/inspect", look).await.expect(200);
+    let key = json!({"name": "web", "kind": "deploy_key", "host": "git.test"});
+    let made = server.post("/git-credentials", key).await.expect(201);
+    let path = format!("/git-credentials/{}", text(&made["id"]));
+    server.get("/git-credentials").await.expect(200);
+    server.get(&path).await.expect(200);
+    server.patch(&path, json!({"name": "web 2"})).await.expect(200);
+    server.call("DELETE", &path, None).await.expect(200);
+
+    let (staging, live) = (server.repository("staging").await, server.app("live").await);
+    let staging = format!("/applications/{}", text(&staging["id"]));
+    server.patch(&staging, json!({"build_path": "web", "dockerfile_text": "FROM scratch"})).await.expect(200);
+    let body = json!({"branch": "next", "commit_sha": "1".repeat(40)});
+    let deployment = server.post(&format!("{staging}/deployments"), body).await.expect(200);
+    let ids = [&deployment["app_id"], &deployment["id"]].map(text);
+    server.platform.finish(company, ids[0].parse().unwrap(), ids[1].parse().unwrap()).await;
+    let target = json!({"target_app_id": live["id"]});
+    let promoted = server.post(&format!("{staging}/promote"), target).await.expect(200);
+    assert_eq!((&promoted["app_id"], &promoted["trigger"]), (&live["id"], &json!("PROMOTE")));
 }
 
 async fn walk_an_application(server: &Server, company: model::CompanyId) {

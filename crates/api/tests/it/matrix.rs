@@ -153,6 +153,7 @@ struct Records {
     project: String,
     key: String,
     credential: String,
+    git_credential: String,
 }
 
 impl Records {
@@ -172,6 +173,7 @@ impl Records {
             deployment: text(&deployment["id"]),
             key: server.key(&[Role::Viewer], json!([])).await.0,
             credential: text(&server.credential("team").await["id"]),
+            git_credential: text(&server.git_credential("bot").await["id"]),
             project,
             app,
         }
@@ -182,6 +184,7 @@ impl Records {
             path if path.starts_with("/projects") => &self.project,
             path if path.starts_with("/api-keys") => &self.key,
             path if path.starts_with("/docker-registries") => &self.credential,
+            path if path.starts_with("/git-credentials") => &self.git_credential,
             _ => &self.app,
         };
         let query = if operation.id == "removeProjectService" { "?service_type=app" } else { "" };
@@ -206,6 +209,7 @@ impl Records {
             format!("/projects/{}", self.project),
             format!("/api-keys/{}", self.key),
             format!("/docker-registries/{}", self.credential),
+            format!("/git-credentials/{}", self.git_credential),
         ] {
             all.push(server.get(&path).await.body);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use api::{ApiConfig, ApiState, Rate};
 use axum::Router;
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -145,7 +145,7 @@ impl Server {
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        if head.status != StatusCode::OK && head.status != StatusCode::CREATED {
+        if !head.status.is_success() {
             contract::check_error(head.status.as_u16(), &body);
         }
         Reply { status: head.status.as_u16(), headers: head.headers, body }
@@ -176,6 +176,16 @@ impl Server {
         self.post("/docker-registries", new_credential(name, "bot")).await.expect(201)
     }
 
+    /// A new token for `git.test`.
+    pub async fn git_credential(&self, name: &str) -> Value {
+        self.post("/git-credentials", new_git_credential(name)).await.expect(201)
+    }
+
+    /// A new application that is built from the repository of this name.
+    pub async fn repository(&self, name: &str) -> Value {
+        self.post("/applications", new_repository(name)).await.expect(201)
+    }
+
     /// A new application with the image of this name.
     pub async fn app(&self, name: &str) -> Value {
         self.post("/applications", new_app(name, &format!("registry.test/{name}:1"))).await.expect(201)
@@ -201,6 +211,19 @@ pub const CLUSTER: &str = "5a12e003-0000-4000-8000-000000000001";
 /// The body that makes an application.
 pub fn new_app(name: &str, image: &str) -> Value {
     json!({"display_name": name, "cluster_id": CLUSTER, "source": "dockerImage", "docker_image": image})
+}
+
+/// The body that makes an application of a repository at `git.test`.
+pub fn new_repository(name: &str) -> Value {
+    json!({
+        "display_name": name, "cluster_id": CLUSTER, "source": "publicGit",
+        "repo_url": format!("https://git.test/acme/{name}"), "default_branch": "main",
+    })
+}
+
+/// The body that stores a token for `git.test`.
+pub fn new_git_credential(name: &str) -> Value {
+    json!({"name": name, "kind": "token", "host": "git.test", "username": "bot", "secret": "canary-secret"})
 }
 
 /// The body that stores a credential for `registry.test`.
