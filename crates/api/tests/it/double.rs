@@ -20,6 +20,9 @@ use model::{
 use store::{RequestKey, Store, StoreError};
 use tokio::sync::Semaphore;
 
+/// Address, credential, revision and settings of a look into a repository.
+type Look = (String, Option<GitCredentialId>, Revision, BuildSettings);
+
 pub struct Double {
     store: Store,
     /// What the applications printed.
@@ -29,7 +32,7 @@ pub struct Double {
     /// Which images were looked at, with which credential.
     pub inspected: Mutex<Vec<(String, Option<CredentialId>)>>,
     /// Which repositories were looked into, how.
-    pub looked: Mutex<Vec<(String, Option<GitCredentialId>, Revision, BuildSettings)>>,
+    pub looked: Mutex<Vec<Look>>,
     /// Applications whose exposure changed.
     pub exposed: Mutex<Vec<AppId>>,
     /// Logins that were tried before they were saved: host, user name and secret.
