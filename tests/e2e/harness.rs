@@ -36,8 +36,10 @@ pub struct Setting {
     pub private: Vec<String>,
     /// Git servers without https.
     pub insecure_git: Vec<String>,
-    /// Git servers at a private address.
+    /// Git servers with https or ssh at a private address.
     pub private_git: Vec<String>,
+    /// Where the base images of made Dockerfiles come from.
+    pub base_images: Option<String>,
     /// A certificate authority to trust beside none other.
     pub authority: Option<PathBuf>,
     /// Level of the log, `debug` when it is empty.
@@ -116,11 +118,14 @@ impl Installation {
         for registry in &self.setting.private {
             command.args(["--private-registry", registry]);
         }
-        for host in &self.setting.insecure_git {
-            command.args(["--insecure-git", host]);
+        for server in &self.setting.insecure_git {
+            command.args(["--insecure-git", server]);
         }
-        for host in &self.setting.private_git {
-            command.args(["--private-git", host]);
+        for server in &self.setting.private_git {
+            command.args(["--private-git", server]);
+        }
+        if let Some(place) = &self.setting.base_images {
+            command.args(["--base-images", place]);
         }
         if let Some(authority) = &self.setting.authority {
             command.env("SSL_CERT_FILE", authority);

@@ -10,6 +10,7 @@ mod crashes;
 mod disk_full;
 mod everything;
 mod failing;
+mod git_builds;
 mod harness;
 mod instances;
 mod interrupted;

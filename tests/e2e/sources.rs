@@ -77,6 +77,25 @@ impl Registry {
         self.push(&Image::new().layer(layer).entrypoint(&["/hello"]).build(), name)
     }
 
+    /// Debian's busybox, with a shell: something to build on. Gives the reference.
+    pub fn push_busybox(&self, name: &str) -> String {
+        let busybox = Path::new("/bin/busybox");
+        assert!(busybox.exists(), "{} is missing: install busybox-static", busybox.display());
+        let applets = ["sh", "ls", "cat", "mkdir", "echo", "cp", "env", "id", "sleep"];
+        let files = Tar::new()
+            .dir("bin", 0o755)
+            .host_file(busybox, "bin/busybox")
+            .unwrap()
+            .dir("tmp", 0o1777)
+            .dir("etc", 0o755)
+            .file("etc/passwd", "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n", 0o644)
+            .file("etc/group", "root:x:0:\nnogroup:x:65534:\n", 0o644);
+        let files =
+            applets.iter().fold(files, |files, applet| files.symlink(&format!("bin/{applet}"), "busybox"));
+        let image = Image::new().layer(Layer::gzip(files)).env("PATH", "/bin").cmd(&["sh"]).build();
+        self.push(&image, name)
+    }
+
     /// Debian's nginx with the libraries it needs and a page of its own.
     pub fn push_nginx(&self, name: &str) -> String {
         self.push_nginx_that_listens(name, "80")

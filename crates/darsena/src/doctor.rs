@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use build::Builder;
+use build::made::Bases;
 use cli::{Check, LoadedImage, Local, LocalError};
 use engine::Engine;
 
 use crate::paths::Paths;
-use crate::{load, serve};
+use crate::{building, load, serve};
 
 /// Room under which the disk counts as nearly full, in bytes.
 const LITTLE_ROOM: u64 = 2 << 30;
@@ -18,6 +20,7 @@ impl Local for ThisMachine {
     fn checks(&self, data: &Path) -> Vec<Check> {
         let mut checks = vec![room(data)];
         checks.extend(containers());
+        checks.extend(builds());
         checks
     }
 
@@ -59,7 +62,7 @@ fn containers() -> Vec<Check> {
         )]
     };
     let run = || -> anyhow::Result<Vec<engine::Check>> {
-        let scratch = Scratch::make()?;
+        let scratch = Scratch::make("engine")?;
         let paths = Paths::prepare(&scratch.0)?;
         let engine =
             serve::open_engine(&paths, &serve::open_images(&paths, serve::NamedRegistries::default())?)?;
@@ -75,6 +78,27 @@ fn containers() -> Vec<Check> {
     }
 }
 
+/// What building images needs. Nothing is made for it but a scratch folder.
+fn builds() -> Vec<Check> {
+    let run = || -> anyhow::Result<Vec<build::Check>> {
+        let scratch = Scratch::make("builds")?;
+        let workshop = building::open_workshop(&Paths::prepare(&scratch.0)?, Bases::default())?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(workshop.check()))
+    };
+    match run() {
+        Ok(checks) => checks.into_iter().map(from_builder).collect(),
+        Err(error) => {
+            vec![check("builds", false, format!("{error:#}"), "check the system's temporary folder")]
+        }
+    }
+}
+
+fn from_builder(check: build::Check) -> Check {
+    let build::Check { name, ok, detail, hint } = check;
+    Check { name, ok, detail, hint }
+}
+
 fn from_engine(check: engine::Check) -> Check {
     let engine::Check { name, ok, detail, hint } = check;
     Check { name, ok, detail, hint }
@@ -84,8 +108,8 @@ fn from_engine(check: engine::Check) -> Check {
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {
-    fn make() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("darsena-doctor-{}", std::process::id()));
+    fn make(what: &str) -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("darsena-doctor-{what}-{}", std::process::id()));
         std::fs::create_dir(&path)?;
         Ok(Self(path))
     }

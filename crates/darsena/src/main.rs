@@ -1,5 +1,6 @@
 //! One binary, several roles. Each role is its own process, so that none can take another down.
 
+mod building;
 mod doctor;
 mod down;
 mod ingress_role;
@@ -9,6 +10,7 @@ mod paths;
 mod platform;
 mod rotate;
 mod serve;
+mod translated;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
     }
     match arguments.get(1).and_then(|word| word.to_str()) {
         Some("shim") => return engine::shim::run(&arguments[2..]),
-        Some("build-room") => return build::room::run(&arguments[2..]),
+        Some(building::ROOM) => return build::room::run(&arguments[2..]),
         Some("unpack") => return image::unpack::run(arguments.into_iter().skip(2)),
         _ => {}
     }

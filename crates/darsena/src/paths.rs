@@ -48,6 +48,21 @@ impl Paths {
         self.data.join("containers")
     }
 
+    /// What builds keep, and what they are about.
+    pub fn builds(&self) -> PathBuf {
+        self.data.join("builds")
+    }
+
+    /// The files of repositories that are built.
+    pub fn checkouts(&self) -> PathBuf {
+        self.data.join("checkouts")
+    }
+
+    /// Secrets of Git while they are used: in memory, like everything of the run folder.
+    pub fn git_scratch(&self) -> PathBuf {
+        self.run.join("git")
+    }
+
     /// Route table of the ingress.
     pub fn ingress_state(&self) -> PathBuf {
         self.data.join("ingress")
@@ -64,6 +79,8 @@ impl Paths {
         for socket in ingress::socket_names(&self.ingress_socket()) {
             let _ = fs::remove_file(socket);
         }
+        // A killed process may have left something there.
+        let _ = fs::remove_dir_all(self.git_scratch());
         // Not empty: something of a container stays, and was reported.
         let _ = fs::remove_dir(&self.run);
         if let Some(parent) = self.run.parent() {

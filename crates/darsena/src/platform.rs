@@ -2,15 +2,18 @@
 
 use api::platform as wanted;
 use async_trait::async_trait;
-use deploy::DeployError;
 use model::git::{BuildSettings, GitUrl, Revision};
 use model::image::{Digest, Reference};
-use model::{
-    AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, GitCredentialId,
-};
+use model::{AppId, AppName, CompanyId, CredentialId, Deployment, DeploymentId, GitCredentialId};
+
+use crate::translated;
 
 /// `deploy` as the API wants to see it.
-pub struct Glue(pub deploy::Platform);
+pub struct Glue {
+    pub platform: deploy::Platform,
+    /// Git servers that the administrator named as ones without https.
+    pub insecure_git: Vec<String>,
+}
 
 #[async_trait]
 impl wanted::Platform for Glue {
@@ -22,7 +25,7 @@ impl wanted::Platform for Glue {
     ) -> Result<Deployment, wanted::PlatformError> {
         let wanted::DeployRequest { image, revision, commit, restart, trigger, key } = request;
         let request = deploy::Request { reference: image, revision, commit, restart, trigger, key };
-        self.0.deploy(company, app, request).await.map_err(translated)
+        self.platform.deploy(company, app, request).await.map_err(translated::error)
     }
 
     async fn rollback(
@@ -32,7 +35,7 @@ impl wanted::Platform for Glue {
         to: Option<DeploymentId>,
         key: Option<store::RequestKey>,
     ) -> Result<Deployment, wanted::PlatformError> {
-        self.0.rollback(company, app, to, key).await.map_err(translated)
+        self.platform.rollback(company, app, to, key).await.map_err(translated::error)
     }
 
     async fn promote(
@@ -42,7 +45,7 @@ impl wanted::Platform for Glue {
         to: AppId,
         key: Option<store::RequestKey>,
     ) -> Result<Deployment, wanted::PlatformError> {
-        self.0.promote(company, from, to, key).await.map_err(translated)
+        self.platform.promote(company, from, to, key).await.map_err(translated::error)
     }
 
     async fn cancel(
@@ -51,23 +54,23 @@ impl wanted::Platform for Glue {
         app: AppId,
         id: DeploymentId,
     ) -> Result<(), wanted::PlatformError> {
-        self.0.cancel(company, app, id).await.map_err(translated)
+        self.platform.cancel(company, app, id).await.map_err(translated::error)
     }
 
     async fn suspend(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
-        self.0.suspend(company, app).await.map_err(translated)
+        self.platform.suspend(company, app).await.map_err(translated::error)
     }
 
     async fn activate(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
-        self.0.activate(company, app).await.map_err(translated)
+        self.platform.activate(company, app).await.map_err(translated::error)
     }
 
     async fn exposure_changed(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
-        self.0.exposure_changed(company, app).await.map_err(translated)
+        self.platform.exposure_changed(company, app).await.map_err(translated::error)
     }
 
     async fn delete_app(&self, company: CompanyId, app: AppId) -> Result<(), wanted::PlatformError> {
-        self.0.delete_app(company, app).await.map_err(translated)
+        self.platform.delete_app(company, app).await.map_err(translated::error)
     }
 
     async fn inspect(
@@ -76,7 +79,8 @@ impl wanted::Platform for Glue {
         reference: &Reference,
         credential: Option<CredentialId>,
     ) -> Result<wanted::Inspection, wanted::PlatformError> {
-        let resolved = self.0.inspect(company, reference, credential).await.map_err(translated)?;
+        let resolved =
+            self.platform.inspect(company, reference, credential).await.map_err(translated::error)?;
         let size_of = |digest: &Digest| (*digest == resolved.manifest).then_some(resolved.size);
         let platforms = resolved.platforms.iter().map(|entry| wanted::InspectedPlatform {
             platform: entry.platform.clone(),
@@ -100,7 +104,11 @@ impl wanted::Platform for Glue {
         username: &str,
         secret: &str,
     ) -> Result<wanted::LoginCheck, wanted::PlatformError> {
-        self.0.check_login(company, host, username, secret).await.map(checked).map_err(translated)
+        self.platform
+            .check_login(company, host, username, secret)
+            .await
+            .map(translated::login_check)
+            .map_err(translated::error)
     }
 
     async fn verify_credential(
@@ -108,11 +116,15 @@ impl wanted::Platform for Glue {
         company: CompanyId,
         credential: CredentialId,
     ) -> Result<wanted::LoginCheck, wanted::PlatformError> {
-        self.0.verify_credential(company, credential).await.map(checked).map_err(translated)
+        self.platform
+            .verify_credential(company, credential)
+            .await
+            .map(translated::login_check)
+            .map_err(translated::error)
     }
 
     fn verify_in_background(&self, company: CompanyId, credential: CredentialId) {
-        let platform = self.0.clone();
+        let platform = self.platform.clone();
         tokio::spawn(async move {
             if let Err(error) = platform.verify_credential(company, credential).await {
                 tracing::info!(%credential, %error, "its registry said neither yes nor no");
@@ -122,25 +134,32 @@ impl wanted::Platform for Glue {
 
     async fn inspect_repository(
         &self,
-        _company: CompanyId,
-        _url: &GitUrl,
-        _credential: Option<GitCredentialId>,
-        _revision: &Revision,
-        _settings: &BuildSettings,
+        company: CompanyId,
+        url: &GitUrl,
+        credential: Option<GitCredentialId>,
+        revision: &Revision,
+        settings: &BuildSettings,
     ) -> Result<wanted::Repository, wanted::PlatformError> {
-        Err(not_yet("look into a repository"))
+        let found = self.platform.inspect_repository(company, url, credential, revision, settings).await;
+        found.map(translated::repository).map_err(translated::error)
     }
 
     async fn make_deploy_key(
         &self,
-        _host: &str,
-        _comment: &str,
+        host: &str,
+        comment: &str,
     ) -> Result<wanted::DeployKey, wanted::PlatformError> {
-        Err(not_yet("make a deploy key"))
+        let deploy::DeployKey { keys, host_keys } =
+            self.platform.make_deploy_key(host, comment).await.map_err(translated::error)?;
+        Ok(wanted::DeployKey {
+            private_key: keys.private_key.expose().to_owned(),
+            public_key: keys.public_key,
+            host_keys,
+        })
     }
 
-    fn allows_plain_http(&self, _host: &str) -> bool {
-        false
+    fn allows_plain_http(&self, host: &str) -> bool {
+        self.insecure_git.iter().any(|named| named.eq_ignore_ascii_case(host))
     }
 
     async fn runtime_logs(
@@ -155,8 +174,8 @@ impl wanted::Platform for Glue {
             contains: None,
             limit: query.limit,
         };
-        let lines = self.0.runtime_logs(company, app, &query).await.map_err(translated)?;
-        let several = self.0.conditions(app).len() > 1;
+        let lines = self.platform.runtime_logs(company, app, &query).await.map_err(translated::error)?;
+        let several = self.platform.conditions(app).len() > 1;
         let line = |line: deploy::RuntimeLine| wanted::RuntimeLine {
             deployment: line.deployment,
             process: None,
@@ -167,95 +186,16 @@ impl wanted::Platform for Glue {
     }
 
     fn progress(&self, deployment: DeploymentId) -> Option<wanted::Progress> {
-        let layers = self.0.progress(deployment)?.into_iter().map(|layer| wanted::LayerProgress {
-            digest: layer.digest,
-            done: layer.done_bytes,
-            total: layer.total_bytes,
-            state: match layer.state {
-                image::LayerState::Waiting => wanted::LayerState::Waiting,
-                image::LayerState::Pulling => wanted::LayerState::Pulling,
-                image::LayerState::Done => wanted::LayerState::Done,
-                image::LayerState::Shared => wanted::LayerState::Shared,
-            },
-        });
-        Some(wanted::Progress { steps: Vec::new(), layers: layers.collect() })
+        let (steps, layers) = (self.platform.build_steps(deployment), self.platform.progress(deployment));
+        let is_known = layers.is_some() || !steps.is_empty();
+        is_known.then(|| translated::progress(steps, layers.unwrap_or_default()))
     }
 
     fn conditions(&self, app: AppId) -> Vec<wanted::InstanceCondition> {
-        (1..).zip(self.0.conditions(app)).map(instance).collect()
+        (1..).zip(self.platform.conditions(app)).map(translated::instance).collect()
     }
 
     fn url(&self, app: &AppName) -> String {
-        self.0.url(app)
+        self.platform.url(app)
     }
-}
-
-fn not_yet(what: &str) -> wanted::PlatformError {
-    wanted::PlatformError::Refused(format!("This version cannot {what} yet."))
-}
-
-/// The container with this number, as people count.
-fn instance((instance, condition): (u16, deploy::Condition)) -> wanted::InstanceCondition {
-    let deploy::Condition { phase, restarts, last_end, last_end_at } = condition;
-    let (state, next_start_at) = match phase {
-        deploy::Running::Starting => ("starting", None),
-        deploy::Running::Running => ("running", None),
-        deploy::Running::NotReady => ("not_ready", None),
-        deploy::Running::BackingOff { until } => ("backing_off", Some(until)),
-    };
-    let is_ready = phase == deploy::Running::Running;
-    wanted::InstanceCondition { instance, state, is_ready, restarts, last_end, last_end_at, next_start_at }
-}
-
-fn translated(error: DeployError) -> wanted::PlatformError {
-    use wanted::PlatformError as P;
-    match error {
-        DeployError::NotFound(what) => P::NotFound(what),
-        DeployError::InProgress => P::DeploymentInProgress,
-        DeployError::Finished => P::DeploymentFinished,
-        DeployError::AlreadyServing => P::AlreadyServing,
-        DeployError::NoSuccess => P::NoSuccessfulDeployment,
-        DeployError::Refused(words) => P::Refused(words),
-        DeployError::Login(error) if error.code() != FailureCode::InternalError => {
-            P::Image(Box::new(wanted::ImageProblem {
-                code: error.code(),
-                message: error.to_string(),
-                hint: Some(error.hint().to_owned()),
-                platforms: Vec::new(),
-                retry_after: None,
-            }))
-        }
-        DeployError::Image { error, hint } => P::Image(Box::new(wanted::ImageProblem {
-            code: error.code(),
-            message: error.to_string(),
-            hint: hint.or_else(|| error.hint()),
-            platforms: error.platforms().iter().map(ToString::to_string).collect(),
-            retry_after: error.retry_after(),
-        })),
-        DeployError::Store(error) => P::Store(error),
-        other => P::Internal(Box::new(other)),
-    }
-}
-
-fn checked(check: deploy::LoginCheck) -> wanted::LoginCheck {
-    use wanted::LoginVerdict as V;
-    let deploy::LoginCheck { verdict, at } = check;
-    let verdict = match verdict {
-        image::Verdict::Accepted => V::Accepted,
-        image::Verdict::Rejected { words } => V::Rejected {
-            code: FailureCode::CredentialRejected,
-            message: words,
-            hint: Some(
-                "Check the user name, and make a new token: it may have expired or been revoked.".to_owned(),
-            ),
-        },
-        image::Verdict::ScopeMissing { words } => V::Rejected {
-            code: FailureCode::CredentialScopeMissing,
-            message: words,
-            hint: Some(
-                "Make a token with the right to read packages or to pull; see docs/registries.md.".to_owned(),
-            ),
-        },
-    };
-    wanted::LoginCheck { verdict, at }
 }

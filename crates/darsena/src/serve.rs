@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use build::made::Bases;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::building::{self, NamedGit};
 use crate::lock::DataLock;
 use crate::paths::Paths;
 use crate::platform::Glue;
@@ -43,6 +45,15 @@ pub struct Options {
         value_name = "HOST[:PORT]"
     )]
     private_registries: Vec<String>,
+    /// A Git server that may be asked over plain http and at a private address; can be given several times.
+    #[arg(long, env = "DARSENA_INSECURE_GIT", value_delimiter = ',', value_name = "HOST:PORT")]
+    insecure_git: Vec<String>,
+    /// A Git server with https or ssh at a private address; can be given several times.
+    #[arg(long, env = "DARSENA_PRIVATE_GIT", value_delimiter = ',', value_name = "HOST[:PORT]")]
+    private_git: Vec<String>,
+    /// Where the base images of Dockerfiles come from that are made for repositories without one, instead of Docker Hub.
+    #[arg(long, env = "DARSENA_BASE_IMAGES", value_name = "HOST[/PATH]", value_parser = Bases::at)]
+    base_images: Option<Bases>,
 }
 
 /// Registries that the administrator named.
@@ -50,6 +61,14 @@ pub struct Options {
 pub struct NamedRegistries {
     pub insecure: Vec<String>,
     pub private: Vec<String>,
+}
+
+/// Servers that the administrator named.
+struct Named {
+    registries: NamedRegistries,
+    git: NamedGit,
+    /// Where made Dockerfiles have their base images from.
+    bases: Bases,
 }
 
 /// Runs until a signal ends it.
@@ -62,8 +81,11 @@ pub fn run(options: Options) -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!("darsena serve makes containers, which needs root; run it with sudo or as a system service");
     }
-    let Options { data, api, http, domain, insecure_registries, private_registries } = options;
-    let named = NamedRegistries { insecure: insecure_registries, private: private_registries };
+    let Options { data, api, http, domain, insecure_registries, private_registries, .. } = options;
+    let Options { insecure_git, private_git, base_images, .. } = options;
+    let registries = NamedRegistries { insecure: insecure_registries, private: private_registries };
+    let git = NamedGit { insecure: insecure_git.clone(), private: private_git };
+    let bases = base_images.unwrap_or_default();
     let domain = checked_domain(&domain)?;
     let paths = Paths::prepare(&data)?;
     let _lock = DataLock::take(&paths.data)?;
@@ -78,12 +100,16 @@ pub fn run(options: Options) -> Result<()> {
             .await
             .with_context(|| format!("the API cannot listen on {api}; choose another address with --api"))?;
         prepare_run_folder(&paths.run)?;
-        let platform = build(&store, &paths, http, domain, named).await?;
+        let platform = build(&store, &paths, http, domain, Named { registries, git, bases }).await?;
         platform.start().await.context("picking up what an earlier run left failed")?;
         announce(&store, &paths, api, http).await?;
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let state = api::ApiState::new(store, Arc::new(Glue(platform.clone())), api::ApiConfig::default());
+        let state = api::ApiState::new(
+            store,
+            Arc::new(Glue { platform: platform.clone(), insecure_git }),
+            api::ApiConfig::default(),
+        );
         let serving = tokio::spawn(api::serve(listener, state, async move {
             let _ = stopped.await;
         }));
@@ -172,10 +198,13 @@ async fn build(
     paths: &Paths,
     http: SocketAddr,
     domain: String,
-    named: NamedRegistries,
+    named: Named,
 ) -> Result<deploy::Platform> {
-    let images = open_images(paths, named)?;
+    let Named { registries, git, bases } = named;
+    let images = open_images(paths, registries)?;
     let engine = open_engine(paths, &images)?;
+    let git = building::open_git(paths, git)?;
+    let builder = building::open_workshop(paths, bases)?;
     let config =
         ingress::ProcessConfig { http, control: paths.ingress_socket(), state: paths.ingress_state() };
     let ingress = ingress::Client::connect_or_spawn(ingress_launch(paths)?, config)
@@ -185,6 +214,9 @@ async fn build(
         store: store.clone(),
         images,
         engine: Arc::new(engine),
+        git,
+        builder: Arc::new(builder),
+        checkouts: paths.checkouts(),
         ingress,
         settings: deploy::Settings::new(domain, http),
     }))
@@ -220,7 +252,7 @@ pub fn open_engine(paths: &Paths, images: &image::ImageStore) -> Result<engine::
 }
 
 /// The path of this very program, for starting its other roles.
-fn own_program() -> Result<PathBuf> {
+pub fn own_program() -> Result<PathBuf> {
     std::env::current_exe().context("the path of this program is not known")
 }
 

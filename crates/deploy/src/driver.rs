@@ -25,6 +25,8 @@ const BUSY_FOR: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub struct Drivers {
     drivers: Mutex<HashMap<AppId, Driver>>,
+    /// Those that were ended all at once.
+    ending: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Driver {
@@ -74,8 +76,19 @@ impl Drivers {
 
     /// Ends all drivers where they stand; their states are saved, so the next start carries on.
     pub fn end_all(&self) {
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, driver) in self.lock().drain() {
             driver.task.abort();
+            ending.push(driver.task);
+        }
+    }
+
+    /// Waits until the drivers that were ended have let go of what they did, a build for instance.
+    pub async fn ended(&self) {
+        let ending = std::mem::take(&mut *self.ending.lock().unwrap_or_else(PoisonError::into_inner));
+        for driver in ending {
+            // Aborted, as was asked.
+            let _ = driver.await;
         }
     }
 

@@ -3,6 +3,7 @@
 use engine::EngineError;
 use image::ImageError;
 use ingress::IngressError;
+use model::Failure;
 use store::StoreError;
 
 use crate::login::LoginError;
@@ -33,10 +34,19 @@ pub enum DeployError {
     /// The chosen credential cannot be used.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// The repository cannot be used.
+    #[error("{}", .0.message)]
+    Repository(Box<Failure>),
     #[error(transparent)]
     Store(StoreError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
     Ingress(#[from] IngressError),
+}
+
+impl From<Failure> for DeployError {
+    fn from(failure: Failure) -> Self {
+        DeployError::Repository(Box::new(failure))
+    }
 }

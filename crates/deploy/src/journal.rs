@@ -1,7 +1,8 @@
 //! What a deployment tells of itself while it goes on: its own log, shown by `darsena logs --deployment`.
 
-use model::{Deployment, Failure};
+use model::{Deployment, Failure, Phase};
 
+use crate::ledger::LogLine;
 use crate::platform::Platform;
 
 impl Platform {
@@ -11,12 +12,25 @@ impl Platform {
     }
 
     pub(crate) async fn note_failure(&self, deployment: &Deployment, failure: &Failure) {
-        for line in &failure.log_tail {
+        // What a build printed is in the log already.
+        let tail = failure.log_tail.iter().filter(|_| failure.during != Phase::Build);
+        for line in tail {
             self.append_log(deployment, "ERROR", &format!("| {line}")).await;
         }
         self.append_log(deployment, "ERROR", &failure.message).await;
         if let Some(hint) = &failure.hint {
             self.append_log(deployment, "ERROR", hint).await;
+        }
+    }
+
+    /// Lines with their own moments. A deployment that is gone by now has no log.
+    pub(crate) async fn append_lines(&self, deployment: &Deployment, lines: Vec<LogLine>) {
+        if lines.is_empty() {
+            return;
+        }
+        let company = self.store().company(deployment.company);
+        if let Err(error) = company.append_deployment_lines(deployment.id, lines).await {
+            tracing::warn!(deployment = %deployment.id, %error, "its log cannot be written");
         }
     }
 

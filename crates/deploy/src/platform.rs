@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use build::Builder;
+use build::git::Git;
 use engine::{Engine, LogQuery};
 use image::{ImageStore, LayerProgress, Progress, Resolved};
 use model::deployment::{Event, Refused, State};
@@ -16,11 +19,13 @@ use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::builds::Builds;
 use crate::condition::Condition;
 use crate::container;
 use crate::driver::Drivers;
 use crate::error::DeployError;
 use crate::keeper::Keepers;
+use crate::ledger::BuildStep;
 use crate::routes::Routes;
 use crate::watch::until_known;
 
@@ -35,6 +40,10 @@ pub struct Parts {
     pub store: Store,
     pub images: ImageStore,
     pub engine: Arc<dyn Engine>,
+    pub git: Git,
+    pub builder: Arc<dyn Builder>,
+    /// Folder for the files of repositories that are built.
+    pub checkouts: PathBuf,
     pub ingress: ingress::Client,
     pub settings: Settings,
 }
@@ -68,6 +77,9 @@ struct Inner {
     store: Store,
     images: ImageStore,
     engine: Arc<dyn Engine>,
+    git: Git,
+    builder: Arc<dyn Builder>,
+    builds: Builds,
     ingress: Arc<ingress::Client>,
     settings: Settings,
     routes: Routes,
@@ -94,13 +106,16 @@ pub struct RuntimeLine {
 impl Platform {
     /// Puts the parts together. Nothing runs before [`Platform::start`].
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, images, engine, ingress, settings } = parts;
+        let Parts { store, images, engine, git, builder, checkouts, ingress, settings } = parts;
         let ingress = Arc::new(ingress);
         let routes = Routes::new(Arc::clone(&ingress), settings.domain.clone());
         let inner = Inner {
             store,
             images,
             engine,
+            git,
+            builder,
+            builds: Builds::new(checkouts),
             ingress,
             settings,
             routes,
@@ -136,6 +151,7 @@ impl Platform {
     pub async fn down(&self) -> Result<(), DeployError> {
         self.let_go();
         self.watches_ended().await;
+        self.inner.drivers.ended().await;
         let stopped = match self.inner.ingress.shutdown().await {
             Err(ingress::IngressError::NotRunning { .. }) => Ok(()),
             other => other,
@@ -237,6 +253,7 @@ impl Platform {
         }
         drop(turn);
         self.turn_table().remove(&app);
+        self.forget_builds(app);
         self.sweep_images();
         Ok(())
     }
@@ -284,6 +301,11 @@ impl Platform {
     /// The layers of a deployment that pulls now, bottom layer first.
     pub fn progress(&self, deployment: DeploymentId) -> Option<Vec<LayerProgress>> {
         self.progress_table().get(&deployment).map(Progress::snapshot)
+    }
+
+    /// The steps of a deployment that builds now, or has built.
+    pub fn build_steps(&self, deployment: DeploymentId) -> Vec<BuildStep> {
+        self.inner.builds.steps(deployment)
     }
 
     /// How each container of the release that serves is, first instance first; none when none is looked after.
@@ -343,6 +365,18 @@ impl Platform {
         &*self.inner.engine
     }
 
+    pub(crate) fn git(&self) -> &Git {
+        &self.inner.git
+    }
+
+    pub(crate) fn builder(&self) -> &dyn Builder {
+        &*self.inner.builder
+    }
+
+    pub(crate) fn builds(&self) -> &Builds {
+        &self.inner.builds
+    }
+
     pub(crate) fn ingress(&self) -> &ingress::Client {
         &self.inner.ingress
     }
@@ -398,6 +432,7 @@ impl Platform {
 
     pub(crate) fn forget_progress(&self, deployment: DeploymentId) {
         self.progress_table().remove(&deployment);
+        self.inner.builds.close_ledger(deployment);
     }
 
     fn progress_table(&self) -> MutexGuard<'_, HashMap<DeploymentId, Progress>> {

@@ -1,8 +1,10 @@
 //! Asking registries: every question of a deployment or an inspection goes through here, with the login that was
 //! chosen for it and no other. Callers keep the sweep away until what they got is written down.
 
+use std::path::Path;
+
 use image::{ImageError, LayerState, Login, Progress, Resolved};
-use model::image::{Reference, RootFs};
+use model::image::{Digest, Reference, RootFs};
 use model::{CompanyId, CredentialId, CredentialStatus, Failure, FailureCode, Phase, Release};
 
 use crate::error::DeployError;
@@ -56,6 +58,21 @@ impl Platform {
         let chosen = self.login_for(company, credential, reference).await.map_err(PullError::Login)?;
         let resolved = self.images().resolve(reference, login(chosen.as_ref()), company).await;
         self.told(company, chosen.as_ref(), reference, resolved, |resolved| resolved.with_login).await
+    }
+
+    /// A resolved image in a folder, as an OCI layout.
+    pub(crate) async fn export_image(
+        &self,
+        company: CompanyId,
+        credential: Option<CredentialId>,
+        reference: &Reference,
+        manifest: &Digest,
+        into: &Path,
+    ) -> Result<(), PullError> {
+        let chosen = self.login_for(company, credential, reference).await.map_err(PullError::Login)?;
+        let exported = self.images().export(manifest, reference, login(chosen.as_ref()), company, into).await;
+        // Whether the login was wanted is not known; resolving it said whether it is good.
+        self.told(company, chosen.as_ref(), reference, exported, |()| false).await
     }
 
     /// A release's layers in place. Layers that are here need no login and ask no registry, so a credential that
@@ -133,7 +150,7 @@ fn login(chosen: Option<&Chosen>) -> Option<&Login> {
 }
 
 /// Error texts are lower case without full stop; a failure's message is a sentence.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     match characters.next() {
         Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str().trim_end_matches('.')),

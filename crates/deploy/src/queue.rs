@@ -53,7 +53,7 @@ impl Platform {
             None => asked_for(&record.source, reference, revision)?,
         };
         if let Rollout::Built(order) = &mut rollout {
-            order.commit = commit;
+            order.commit = commit.filter(|commit| is_of(&order.revision, commit));
         }
         self.enqueue(&record, rollout, trigger, key).await
     }
@@ -149,6 +149,11 @@ fn asked_for(
             commit: None,
         })),
     }
+}
+
+/// Only what is said of the very commit that is asked for may be taken for it.
+fn is_of(revision: &Revision, commit: &Commit) -> bool {
+    matches!(revision, Revision::Commit { id, .. } if *id == commit.id)
 }
 
 fn usual_revision(git: &GitSource) -> Revision {

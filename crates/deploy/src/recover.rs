@@ -17,7 +17,7 @@ impl Platform {
     /// 2. Every application that serves gets its keeper back, which leaves a running container alone, or starts
     ///    it again from local layers.
     /// 3. Every deployment that was under way goes on from its saved state.
-    /// 4. Containers of neither are removed, in the background.
+    /// 4. Containers and builds of neither are removed, in the background.
     pub async fn recover(&self) -> Result<(), StoreError> {
         let serving = self.store().instance().serving().await?;
         let unfinished = self.store().instance().unfinished().await?;
@@ -46,6 +46,7 @@ impl Platform {
         }
         // Listed before anything new is made, so that no new container is taken for a stray one.
         let strays = self.stray_deployments(&wanted).await;
+        let stray_builds = self.stray_builds(&unfinished).await;
         for (app, deployment, _) in serving.iter().filter(|(app, ..)| !app.is_suspended) {
             self.keep(app, Some(deployment.id)).await;
         }
@@ -57,6 +58,9 @@ impl Platform {
             for stray in strays {
                 tracing::info!(deployment = %stray, "removing containers of no release");
                 platform.retire(stray).await;
+            }
+            for stray in stray_builds {
+                platform.remove_stray_build(&stray).await;
             }
             platform.sweep_images();
         });

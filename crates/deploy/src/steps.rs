@@ -17,6 +17,8 @@ use crate::releasing::layers_gone;
 
 /// Longest time for reading manifest and configuration.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(120);
+/// Longest time for a repository.
+const FETCH_LIMIT: Duration = Duration::from_secs(900);
 /// Longest time for all layers of an image.
 const PULL_LIMIT: Duration = Duration::from_secs(3600);
 /// Longest time for making and for starting a container.
@@ -36,7 +38,11 @@ impl Platform {
             Work::Resolve => {
                 within(RESOLVE_LIMIT, phase, "Reading the image", self.resolve(deployment)).await
             }
-            Work::Fetch | Work::Build => Err(no_builder(phase)),
+            Work::Fetch => {
+                within(FETCH_LIMIT, phase, "Fetching the repository", self.fetch(deployment)).await
+            }
+            // Its time begins when its turn comes.
+            Work::Build => self.build(deployment).await,
             Work::Pull => within(PULL_LIMIT, phase, "Pulling the image", self.pull(deployment)).await,
             Work::Create => {
                 within(ENGINE_LIMIT, phase, "Making the container", self.create(deployment)).await
@@ -76,6 +82,9 @@ impl Platform {
 
     async fn destroy(&self, deployment: &Deployment) -> StepResult {
         self.retire(deployment.id).await;
+        if deployment.git.is_some() {
+            self.unmake_build(deployment).await;
+        }
         Ok(Event::Undone)
     }
 
@@ -177,7 +186,7 @@ impl Platform {
 }
 
 /// A step's result, or a failure when it takes too long. The step is dropped then, which stops its work.
-async fn within(
+pub(crate) async fn within(
     limit: Duration,
     phase: Phase,
     what: &str,
@@ -221,9 +230,4 @@ pub(crate) fn store_failure(phase: Phase, error: &StoreError) -> Failure {
         return Failure::new(phase, FailureCode::DiskFull, words.to_owned(), Some(hint));
     }
     explain::internal(phase, "Reading or writing the database", error)
-}
-
-fn no_builder(phase: Phase) -> Failure {
-    let message = "This version does not build images.";
-    Failure::new(phase, FailureCode::BuilderMissing, message, None)
 }

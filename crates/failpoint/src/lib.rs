@@ -29,6 +29,14 @@
 //! | `S17` | the old container is removed, the state is not saved | serve | `deploy`, `drain` |
 //! | `S18` | the row is final, its log and the sweep of images are not done | serve | `deploy`, `carry_through` |
 //!
+//! A deployment that builds has three more, between `S1` and `S8`:
+//!
+//! | point | the moment | process | place |
+//! |---|---|---|---|
+//! | `S19` | the commit is written, the state is not saved | serve | `deploy`, `fetch` |
+//! | `S20` | the image is built, the store has not taken it | serve | `deploy`, `build_now` |
+//! | `S21` | the store has the image, the release is not written | serve | `deploy`, `take` |
+//!
 //! A layer is one stream from the network into its folder, so there is no blob to be renamed: `S5` is the rename
 //! of the layer itself.
 
@@ -38,11 +46,14 @@ mod armed;
 /// The environment variable with the folder of points.
 pub const VARIABLE: &str = "DARSENA_FAILPOINTS";
 
-/// Every point in the order of a deployment.
+/// Every point of a deployment of an image, in its order.
 pub const POINTS: [&str; 19] = [
     "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8", "S9", "S10", "S11", "S12", "S13", "S14a", "S14", "S15",
     "S16", "S17", "S18",
 ];
+
+/// The points that only a deployment that builds has, in its order.
+pub const BUILD_POINTS: [&str; 3] = ["S19", "S20", "S21"];
 
 /// A point that is armed, when a test asked for it.
 ///

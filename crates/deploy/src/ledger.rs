@@ -1,0 +1,199 @@
+//! What is told of a build while it goes on: its steps with their times, and lines that wait to be written to the
+//! deployment's log.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use build::News;
+use model::Timestamp;
+
+/// Lines that may wait to be written. A build that prints faster than that is told of with gaps.
+const MOST_WAITING: usize = 2000;
+/// Steps that are shown. A Dockerfile has hardly more.
+const MOST_STEPS: usize = 1000;
+
+/// A step of a Dockerfile, as it goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildStep {
+    /// From 1, over all stages.
+    pub number: u32,
+    pub of: u32,
+    /// Name of its stage, or the stage's number from 1.
+    pub stage: String,
+    /// The instruction, as written.
+    pub text: String,
+    pub state: StepState,
+    pub started_at: Timestamp,
+    /// `None` while it runs.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// How a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepState {
+    Running,
+    Done,
+    /// Its result was there from an earlier build.
+    Cached,
+    Failed,
+}
+
+/// A line for the deployment's log: moment, severity, text.
+pub type LogLine = (Timestamp, &'static str, String);
+
+/// The account of one build.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    account: Mutex<Account>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    steps: Vec<BuildStep>,
+    waiting: Vec<LogLine>,
+    left_out: usize,
+}
+
+impl Ledger {
+    /// Takes down what was told.
+    pub fn told(&self, news: News, at: Timestamp) {
+        let mut account = self.account();
+        match news {
+            News::Step { number, of, stage, text } => {
+                account.end_step(StepState::Done, at);
+                account.write(at, "INFO", format!("Step {number} of {of} [{stage}] {text}"));
+                if account.steps.len() < MOST_STEPS {
+                    let (state, started_at) = (StepState::Running, at);
+                    account.steps.push(BuildStep {
+                        number,
+                        of,
+                        stage,
+                        text,
+                        state,
+                        started_at,
+                        finished_at: None,
+                    });
+                }
+            }
+            News::Cached => {
+                if let Some(step) = account.steps.last_mut() {
+                    step.state = StepState::Cached;
+                }
+                account.write(at, "INFO", "Taken from the cache".to_owned());
+            }
+            News::Line { text, is_error } => {
+                account.write(at, if is_error { "ERROR" } else { "INFO" }, text);
+            }
+        }
+    }
+
+    /// The build is over, and with it its last step.
+    pub fn ended(&self, well: bool, at: Timestamp) {
+        self.account().end_step(if well { StepState::Done } else { StepState::Failed }, at);
+    }
+
+    /// The steps so far.
+    pub fn steps(&self) -> Vec<BuildStep> {
+        self.account().steps.clone()
+    }
+
+    /// The lines that came since the last call, for writing.
+    pub fn take_lines(&self) -> Vec<LogLine> {
+        let mut account = self.account();
+        let left_out = std::mem::take(&mut account.left_out);
+        let mut lines = std::mem::take(&mut account.waiting);
+        if left_out > 0 {
+            let at = lines.last().map_or_else(Timestamp::now, |(at, ..)| *at);
+            lines.push((at, "WARN", format!("({left_out} lines came too fast and are left out)")));
+        }
+        lines
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    fn write(&mut self, at: Timestamp, severity: &'static str, text: String) {
+        if self.waiting.len() < MOST_WAITING {
+            self.waiting.push((at, severity, text));
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// Ends the step that runs, or that came from the cache, and says how long one that ran took.
+    fn end_step(&mut self, state: StepState, at: Timestamp) {
+        let Some(step) = self.steps.last_mut().filter(|step| step.finished_at.is_none()) else { return };
+        step.finished_at = Some(at);
+        if step.state == StepState::Running {
+            step.state = state;
+            let seconds = at.duration_since(step.started_at).as_secs_f64().max(0.0);
+            let verb = if state == StepState::Failed { "failed after" } else { "took" };
+            let words = format!("Step {} {verb} {seconds:.1} s", step.number);
+            self.write(at, "INFO", words);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(millis).expect("a small number")
+    }
+
+    fn step(number: u32) -> News {
+        News::Step { number, of: 3, stage: "build".into(), text: format!("RUN make {number}") }
+    }
+
+    #[test]
+    fn a_step_ends_where_the_next_begins() {
+        let ledger = Ledger::default();
+        ledger.told(step(1), at(0));
+        ledger.told(News::Cached, at(10));
+        ledger.told(step(2), at(20));
+        ledger.told(News::Line { text: "hello".into(), is_error: false }, at(500));
+        ledger.told(News::Line { text: "oh".into(), is_error: true }, at(900));
+        ledger.told(step(3), at(3_220));
+        ledger.ended(false, at(4_220));
+
+        let steps: Vec<_> =
+            ledger.steps().into_iter().map(|step| (step.number, step.state, step.finished_at)).collect();
+        let expected = [
+            (1, StepState::Cached, Some(at(20))),
+            (2, StepState::Done, Some(at(3_220))),
+            (3, StepState::Failed, Some(at(4_220))),
+        ];
+        assert_eq!(steps, expected);
+
+        let lines: Vec<_> =
+            ledger.take_lines().into_iter().map(|(_, severity, text)| format!("{severity} {text}")).collect();
+        let expected = [
+            "INFO Step 1 of 3 [build] RUN make 1",
+            "INFO Taken from the cache",
+            "INFO Step 2 of 3 [build] RUN make 2",
+            "INFO hello",
+            "ERROR oh",
+            "INFO Step 2 took 3.2 s",
+            "INFO Step 3 of 3 [build] RUN make 3",
+            "INFO Step 3 failed after 1.0 s",
+        ];
+        assert_eq!(lines, expected);
+        assert!(ledger.take_lines().is_empty(), "each line is written once");
+    }
+
+    #[test]
+    fn a_flood_of_lines_is_told_of_with_a_gap() {
+        let ledger = Ledger::default();
+        for _ in 0..MOST_WAITING + 7 {
+            ledger.told(News::Line { text: "x".into(), is_error: false }, at(1));
+        }
+        let lines = ledger.take_lines();
+        assert_eq!(lines.len(), MOST_WAITING + 1);
+        assert_eq!(lines.last().unwrap().2, "(7 lines came too fast and are left out)");
+        ledger.told(News::Line { text: "y".into(), is_error: false }, at(2));
+        assert_eq!(ledger.take_lines().len(), 1);
+    }
+}
