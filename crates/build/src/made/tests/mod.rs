@@ -5,6 +5,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::dockerfile;
+
 use super::{Bases, Made, NotMade, make};
 
 mod cases;
@@ -22,8 +24,17 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
+/// What is made of some files. Whatever it is, it is a Dockerfile that will be understood, on official images alone.
 fn made(files: &[(&str, &str)]) -> Result<Made, NotMade> {
-    make(folder(files).path(), &Bases::default())
+    let made = make(folder(files).path(), &Bases::default())?;
+    let plan = dockerfile::plan(&made.text, &dockerfile::Values::new());
+    let plan = plan.unwrap_or_else(|invalid| panic!("{invalid:?} in:\n{}", made.text));
+    for base in plan.bases() {
+        let name = base.reference.to_string();
+        assert!(name.starts_with("docker.io/library/") && !name.ends_with(":latest"), "{name}");
+    }
+    assert!(!plan.bases().is_empty());
+    Ok(made)
 }
 
 /// The text for some files, which must be there.
