@@ -1,11 +1,26 @@
 //! Variables in a word: `$NAME`, `${NAME}`, `${NAME:-else}`, `${NAME:+then}` and their forms without the colon.
 
+/// Variables in variables, `${A:-${B:-c}}`. Each takes a part of our stack.
+const DEEPEST: usize = 20;
+/// Most bytes of a word with its values. A variable of two others that are of two others each grows without end.
+const LONGEST: usize = 64 << 10;
+
 /// Gives what a word says once quotes are taken off and variables are replaced. `value` knows a variable, or does not.
 pub(super) fn expand(
     word: &str,
     escape: char,
     value: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, String> {
+    expand_below(word, escape, value, DEEPEST)
+}
+
+fn expand_below(
+    word: &str,
+    escape: char,
+    value: &dyn Fn(&str) -> Option<String>,
+    depth: usize,
+) -> Result<String, String> {
+    let depth = depth.checked_sub(1).ok_or("variables stand in variables too often")?;
     let mut out = String::new();
     let mut rest = word;
     let mut quote = None;
@@ -27,8 +42,11 @@ pub(super) fn expand(
                 out.push(escaped);
                 rest = &rest[escaped.len_utf8()..];
             }
-            '$' => rest = variable(rest, escape, value, &mut out)?,
+            '$' => rest = variable(rest, escape, value, depth, &mut out)?,
             _ => out.push(character),
+        }
+        if out.len() > LONGEST {
+            return Err("with the values of its variables it is longer than 64 KiB".to_owned());
         }
     }
     if quote.is_some() { Err("a quote is not closed".to_owned()) } else { Ok(out) }
@@ -39,6 +57,7 @@ fn variable<'a>(
     text: &'a str,
     escape: char,
     value: &dyn Fn(&str) -> Option<String>,
+    depth: usize,
     out: &mut String,
 ) -> Result<&'a str, String> {
     let Some(inner) = text.strip_prefix('{') else {
@@ -68,8 +87,8 @@ fn variable<'a>(
     match kind {
         None if !body.ends_with(':') => out.push_str(&known.unwrap_or_default()),
         Some('-') if counts => out.push_str(&known.unwrap_or_default()),
-        Some('-') => out.push_str(&expand(word, escape, value)?),
-        Some('+') if counts => out.push_str(&expand(word, escape, value)?),
+        Some('-') => out.push_str(&expand_below(word, escape, value, depth)?),
+        Some('+') if counts => out.push_str(&expand_below(word, escape, value, depth)?),
         Some('+') => {}
         Some('?') if counts => out.push_str(&known.unwrap_or_default()),
         Some('?') => return Err(format!("the variable {name} has no value: {word}")),
@@ -145,6 +164,14 @@ mod tests {
         ] {
             assert_eq!(expanded(word).as_deref(), Ok(wanted), "{word}");
         }
+    }
+
+    #[test]
+    fn neither_stack_nor_memory_is_taken_without_end() {
+        let nested = |levels: usize| format!("{}b{}", "${B:-".repeat(levels), "}".repeat(levels));
+        assert_eq!(expanded(&nested(10)).as_deref(), Ok("b"));
+        assert!(expanded(&nested(150_000)).unwrap_err().contains("too often"));
+        assert!(expanded(&"$A".repeat(50_000)).unwrap_err().contains("longer than 64 KiB"));
     }
 
     #[test]

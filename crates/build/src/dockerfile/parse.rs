@@ -13,6 +13,8 @@ pub(super) struct File {
 
 /// Most bytes of a Dockerfile.
 const LONGEST: usize = 1 << 20;
+/// Most instructions, each variable of an `ARG` counted as one.
+const MOST: usize = 2000;
 
 /// Instructions and the flags that Debian's builder understands with them.
 const KNOWN: [(&str, &[&str]); 18] = [
@@ -43,6 +45,7 @@ pub(super) fn parse(text: &str) -> Result<File, Invalid> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let escape = escape(text)?;
     let mut instructions = Vec::new();
+    let mut count = 0;
     let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
     while let Some((line, first)) = lines.next() {
         if is_nothing(first) {
@@ -65,6 +68,10 @@ pub(super) fn parse(text: &str) -> Result<File, Invalid> {
         joined.push_str(part);
         let instruction = Instruction::new(line, &joined, raw, escape);
         check(&instruction, escape)?;
+        count += if instruction.keyword == "ARG" { words::split(&instruction.rest, escape).len() } else { 1 };
+        if count > MOST {
+            return Err(Invalid::new(line, format!("more than {MOST} instructions are not built")));
+        }
         instructions.push(instruction);
     }
     Ok(File { escape, instructions })
@@ -201,6 +208,8 @@ mod tests {
             ("FROM a\nCOPY --parents b c", 2, "COPY --parents"),
             ("FROM a\nRUN <<EOF\necho\nEOF", 2, "here-document"),
             ("FROM a\nCOPY <<-\"END\" /b\nx\nEND", 2, "here-document"),
+            (&format!("FROM a\nARG {}", "b ".repeat(2000)), 2, "more than 2000"),
+            (&"FROM a\n".repeat(2001), 2001, "more than 2000"),
         ] {
             let invalid = parse(text).unwrap_err();
             assert_eq!(invalid.line, line, "{text}");

@@ -25,6 +25,9 @@ const PLATFORM: [(&str, &str); 8] = [
     ("BUILDVARIANT", ""),
 ];
 
+/// Most base images. Each is asked for at its registry and brought here.
+const MOST_BASES: usize = 50;
+
 /// A Dockerfile that was understood.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -94,7 +97,13 @@ pub(super) fn plan(file: File, values: &Values) -> Result<Plan, Invalid> {
     }
     mark_built(&mut stages);
     uses.retain(|one| stages[one.stage].is_built);
-    Ok(Plan { file, stages, uses })
+    let plan = Plan { file, stages, uses };
+    match plan.bases().get(MOST_BASES) {
+        Some(base) => {
+            Err(Invalid::new(base.line, format!("more than {MOST_BASES} base images are not fetched")))
+        }
+        None => Ok(plan),
+    }
 }
 
 /// The last stage is wanted, and what it needs, and what that needs.
@@ -305,5 +314,28 @@ impl Reader<'_> {
             declared.map_or_else(platform, Clone::clone)
         };
         expand(word, self.escape, &value).map_err(|reason| Invalid::new(line, reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dockerfile::parse::parse;
+
+    fn refused(text: &str) -> Invalid {
+        plan(parse(text).unwrap(), &Values::new()).unwrap_err()
+    }
+
+    #[test]
+    fn a_dockerfile_takes_no_more_memory_and_registries_than_is_sensible() {
+        let mut text = "ARG A0=0123456789\n".to_owned();
+        for number in 1..60 {
+            text += &format!("ARG A{number}=$A{0}$A{0}\n", number - 1);
+        }
+        assert!(refused(&(text + "FROM $A59\n")).reason.contains("longer than 64 KiB"));
+
+        let many: String = (0..51).map(|number| format!("COPY --from=image:{number} a b\n")).collect();
+        let invalid = refused(&format!("FROM scratch\n{many}"));
+        assert_eq!(invalid, Invalid::new(52, "more than 50 base images are not fetched"));
     }
 }

@@ -14,12 +14,13 @@ use super::protocol::{Orders, Report, Trouble};
 use super::report;
 
 /// What neither the builder nor a step of a Dockerfile needs, not even in namespaces of its own.
-const DROPPED: [CapabilitySet; 16] = [
+const DROPPED: [CapabilitySet; 17] = [
     CapabilitySet::NET_ADMIN,
     CapabilitySet::NET_RAW,
     CapabilitySet::SYS_MODULE,
     CapabilitySet::SYS_RAWIO,
     CapabilitySet::SYS_PACCT,
+    CapabilitySet::SYS_RESOURCE,
     CapabilitySet::SYS_BOOT,
     CapabilitySet::SYS_TIME,
     CapabilitySet::SYS_TTY_CONFIG,
@@ -46,7 +47,11 @@ pub(super) fn run(orders: &Orders, tie: impl Fn() -> Result<(), Trouble>) -> i32
 
 fn close(orders: &Orders) -> Result<(), Trouble> {
     enter_root()?;
+    // In a user namespace of its own a process would have every capability again, those for the kernel's firewall too.
+    std::fs::write("/proc/sys/user/max_user_namespaces", "0")
+        .map_err(Trouble::machine("ruling out more namespaces"))?;
     limit(Resource::RLIMIT_NPROC, orders.processes)?;
+    limit(Resource::RLIMIT_FSIZE, orders.largest_file)?;
     limit(Resource::RLIMIT_CORE, 0)?;
     drop_capabilities().map_err(Trouble::machine("dropping capabilities"))?;
     thread::set_no_new_privs(true).map_err(Trouble::machine("ruling out new privileges"))

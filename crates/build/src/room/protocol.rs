@@ -24,6 +24,8 @@ pub(crate) struct Orders {
     pub first_id: u32,
     /// Most processes, of each user inside.
     pub processes: u64,
+    /// Most bytes of a file. One with nothing in it takes no room in the volume, but does in what is written of it.
+    pub largest_file: u64,
     pub dockerfile: String,
     /// What to leave out of the context, when a file says it that the builder does not find by itself.
     pub ignore: Option<String>,

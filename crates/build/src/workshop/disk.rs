@@ -28,3 +28,9 @@ pub(super) fn free(folder: &Path) -> io::Result<u64> {
     let usage = rustix::fs::statvfs(folder)?;
     Ok(usage.f_bavail.saturating_mul(usage.f_frsize))
 }
+
+/// Bytes of the files in a folder, as they are long. A folder that is not there has none.
+pub(super) fn size_of_files(folder: &Path) -> u64 {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).fold(0, |sum, data| sum.saturating_add(data.len()))
+}

@@ -1,9 +1,9 @@
 //! One build, from files to an image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ use crate::builder::{Base, Built, Order, Origin, Surroundings};
 use crate::dockerfile::{self, Plan, Values};
 use crate::room::protocol::{Orders, Report, Trouble, Work};
 
-/// How often the host's disk is looked at.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often the host's disk is looked at: a gigabyte is written in a second or two.
+const LOOK: Duration = Duration::from_millis(500);
 /// How often no process could be started before a build is ended: what goes on like that does not end by itself.
 const MOST_CROWDED: u32 = 50;
 /// Of a hundred parts of a volume, how many may be used when a build is over.
@@ -158,9 +158,11 @@ impl Session {
         );
         let room =
             Room::start(&self.config.role, &orders).await.map_err(machine("start the room of the build"))?;
+        let mut awaited: BTreeSet<String> = orders.bases.iter().map(|(name, _)| name.clone()).collect();
         drop(orders);
         let room = self.room.insert(room);
-        let ending = follow(room, &self.volume, &self.config, &mut output, surroundings).await;
+        let places = Places { config: &self.config, volume: &self.volume, out: &out };
+        let ending = follow(room, places, &mut awaited, &mut output, surroundings).await;
         let said = match &mut self.room {
             Some(room) => room.end().await,
             None => String::new(),
@@ -228,6 +230,7 @@ impl Session {
             out: self.folder.join("out"),
             first_id: self.config.first_id,
             processes: self.config.limits.processes,
+            largest_file: self.config.limits.disk,
             dockerfile: dockerfile::rewrite(&self.plan, &manifests, &self.values),
             ignore: self.source.ignore.clone(),
             secrets: secrets.map(|(name, value)| (name.clone(), value.clone())).collect(),
@@ -274,25 +277,46 @@ struct Unfollowed {
     failure: Option<Failure>,
 }
 
-/// Listens to a room until it ends or has to.
+/// What a room that is followed writes to.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    config: &'a Config,
+    volume: &'a Volume,
+    out: &'a Path,
+}
+
+impl Places<'_> {
+    /// The limit that what is written has gone beyond.
+    fn exceeded(&self) -> Option<Limit> {
+        let limits = &self.config.limits;
+        if disk::free(&self.config.folder).is_ok_and(|free| free < limits.reserve) {
+            return Some(Limit::HostDisk);
+        }
+        // The image is written to the host's disk, and may be larger than the volume that it was made in: a file with
+        // nothing in it takes no room there.
+        (disk::size_of_files(&self.out.join("blobs/sha256")) > limits.disk).then_some(Limit::Disk)
+    }
+}
+
+/// Listens to a room until it ends or has to. `awaited` are the base images that it was told to take.
 async fn follow(
     room: &mut Room,
-    volume: &Volume,
-    config: &Config,
+    places: Places<'_>,
+    awaited: &mut BTreeSet<String>,
     output: &mut Output,
     surroundings: &dyn Surroundings,
 ) -> Result<Ending, Unfollowed> {
     let mut was_admitted = false;
-    let deadline = Instant::now() + config.limits.time;
+    let deadline = Instant::now() + places.config.limits.time;
     let mut look = interval(LOOK);
     let mut work = Work::Taking;
     loop {
         let report = tokio::select! {
             report = room.report() => report,
             () = tokio::time::sleep_until(deadline) => return Ok(Ending::Limit(Limit::Time)),
-            _ = look.tick() => match disk::free(&config.folder) {
-                Ok(free) if free < config.limits.reserve => return Ok(Ending::Limit(Limit::HostDisk)),
-                _ => continue,
+            _ = look.tick() => match places.exceeded() {
+                Some(limit) => return Ok(Ending::Limit(limit)),
+                None => continue,
             },
         };
         let fail = |was_admitted, failure| Err(Unfollowed { was_admitted, failure });
@@ -322,12 +346,16 @@ async fn follow(
             }
             // What the builder says about moving images is of no interest unless it fails.
             Ok(Some(Report::Line { text, is_error })) => drop(output.take(&text, is_error)),
-            Ok(Some(Report::Taken { base })) => {
-                if let Err(error) = volume.add(&base) {
+            // Nothing that a room says makes us write without end.
+            Ok(Some(Report::Taken { base })) if awaited.remove(&base) => {
+                if let Err(error) = places.volume.add(&base) {
                     tracing::warn!(%error, "a base image will be taken again");
                 }
             }
-            Ok(Some(Report::Built { size, used })) => return Ok(Ending::Built { size, used }),
+            Ok(Some(Report::Taken { .. })) => {}
+            Ok(Some(Report::Built { size, used })) => {
+                return Ok(places.exceeded().map_or(Ending::Built { size, used }, Ending::Limit));
+            }
             Ok(Some(Report::Failed(trouble))) => return Ok(Ending::Trouble(trouble)),
             Ok(None) => return fail(was_admitted, None),
             Err(error) => {
