@@ -28,6 +28,7 @@ impl Bench {
         let darsena = Installation::start_with(Setting {
             insecure: vec![registry.address().to_owned()],
             insecure_git: vec![server.host()],
+            log: "info".to_owned(),
             ..Setting::default()
         });
         Some(Self { registry, repository, server, darsena, _repositories: repositories })
@@ -56,6 +57,7 @@ impl Bench {
              FROM {base}\n\
              COPY --from=pages /site /site\n\
              EXPOSE 8080\n\
+             STOPSIGNAL SIGKILL\n\
              CMD [\"busybox\", \"httpd\", \"-f\", \"-v\", \"-p\", \"8080\", \"-h\", \"/site\"]\n"
         )
     }
@@ -85,7 +87,7 @@ fn a_repository_becomes_an_application_with_a_url() {
     assert_eq!(deployments[0]["commit_sha"], first.as_str(), "{}", deployments[0]);
     let id = deployments[0]["id"].as_str().unwrap();
     let log = darsena.run_ok(&["logs", "site", "--deployment", id]);
-    assert!(log.contains("Step 1 of 8") && log.contains("COPY --from=pages /site /site"), "{log}");
+    assert!(log.contains("Step 1 of 10") && log.contains("COPY --from=pages /site /site"), "{log}");
 
     // The next commit takes its place.
     bench.commit_site("second");

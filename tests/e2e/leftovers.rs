@@ -42,6 +42,13 @@ fn leftovers(instance: &str, data: &Path) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     left.extend(mounts.lines().filter(mine).map(|line| format!("mount: {line}")));
 
+    for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let file = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
+        if mine(&file.as_str()) {
+            left.push(format!("loop device {}: {}", entry.file_name().to_string_lossy(), file.trim()));
+        }
+    }
+
     let link = format!("dar{instance}");
     for entry in fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

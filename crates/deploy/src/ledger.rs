@@ -8,6 +8,8 @@ use model::Timestamp;
 
 /// Lines that may wait to be written. A build that prints faster than that is told of with gaps.
 const MOST_WAITING: usize = 2000;
+/// A step that took less goes by without a word of it, in seconds.
+const WORTH_TELLING: f64 = 1.0;
 /// Steps that are shown. A Dockerfile has hardly more.
 const MOST_STEPS: usize = 1000;
 
@@ -122,16 +124,23 @@ impl Account {
         }
     }
 
-    /// Ends the step that runs, or that came from the cache, and says how long one that ran took.
+    /// Ends the step that runs, or that came from the cache, and says how long one took that took long or failed.
     fn end_step(&mut self, state: StepState, at: Timestamp) {
         let Some(step) = self.steps.last_mut().filter(|step| step.finished_at.is_none()) else { return };
         step.finished_at = Some(at);
         if step.state == StepState::Running {
             step.state = state;
             let seconds = at.duration_since(step.started_at).as_secs_f64().max(0.0);
-            let verb = if state == StepState::Failed { "failed after" } else { "took" };
-            let words = format!("Step {} {verb} {seconds:.1} s", step.number);
-            self.write(at, "INFO", words);
+            let number = step.number;
+            match state {
+                StepState::Failed => {
+                    self.write(at, "ERROR", format!("Step {number} failed after {seconds:.1} s"));
+                }
+                _ if seconds >= WORTH_TELLING => {
+                    self.write(at, "INFO", format!("Step {number} took {seconds:.1} s"));
+                }
+                _ => {}
+            }
         }
     }
 }
@@ -178,7 +187,7 @@ mod tests {
             "ERROR oh",
             "INFO Step 2 took 3.2 s",
             "INFO Step 3 of 3 [build] RUN make 3",
-            "INFO Step 3 failed after 1.0 s",
+            "ERROR Step 3 failed after 1.0 s",
         ];
         assert_eq!(lines, expected);
         assert!(ledger.take_lines().is_empty(), "each line is written once");
