@@ -241,8 +241,6 @@ impl Refusal {
 fn done(ended: Ended) -> Result<(), Refusal> {
     match ended.code {
         0 => Ok(()),
-        // SIGXFSZ: a file went beyond its largest size.
-        153 => Err(Refusal::Words(format!("{}\ndied of signal 25", ended.words))),
         _ => Err(Refusal::Words(ended.words)),
     }
 }

@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::{Mode, umask};
 
 use super::helper::Role;
@@ -49,6 +50,9 @@ pub(super) fn first(arguments: &[OsString]) -> ExitCode {
         return fail(NOT_KEPT, "a limit is no number", &"");
     };
     umask(Mode::from_bits_truncate(0o022));
+    if let Err(error) = report_large_files() {
+        return fail(NOT_KEPT, "a signal cannot be ignored", &error);
+    }
     // Lowering a limit is always allowed.
     let limits =
         [(Resource::RLIMIT_CORE, 0), (Resource::RLIMIT_FSIZE, file), (Resource::RLIMIT_DATA, memory)];
@@ -63,6 +67,13 @@ pub(super) fn first(arguments: &[OsString]) -> ExitCode {
         Ok(status) => code(status),
         Err(error) => fail(NOT_STARTED, &program.to_string_lossy(), &error),
     }
+}
+
+/// Has whoever writes a file that is too large told so, instead of being killed without a word.
+#[expect(unsafe_code, reason = "an ignored signal runs nothing of ours, and programs inherit that")]
+fn report_large_files() -> nix::Result<()> {
+    // SAFETY: no handler is installed.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.map(drop)
 }
 
 /// Nothing is ever written to the lifeline.

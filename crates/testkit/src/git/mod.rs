@@ -30,6 +30,7 @@ mod backend;
 mod repository;
 mod server;
 mod ssh;
+mod zeros;
 
 use std::path::{Path, PathBuf};
 
