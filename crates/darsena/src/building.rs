@@ -27,6 +27,8 @@ pub fn open_git(paths: &Paths, named: NamedGit) -> Result<build::git::Git> {
     let mut config = build::git::GitConfig::new(paths.git_scratch(), own_program()?);
     config.insecure_hosts = named.insecure;
     config.private_hosts = named.private;
+    // Whom registries trust is who Git servers are trusted by.
+    config.authorities = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()).map(Into::into);
     build::git::Git::open(config).context("the folder of Git cannot be opened")
 }
 
