@@ -20,6 +20,7 @@ mod leftovers;
 mod load;
 mod local_image;
 mod long_requests;
+mod made;
 mod out_of_memory;
 mod private_images;
 mod repeated;

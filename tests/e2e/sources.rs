@@ -79,6 +79,11 @@ impl Registry {
 
     /// Debian's busybox, with a shell: something to build on. Gives the reference.
     pub fn push_busybox(&self, name: &str) -> String {
+        self.push_with_shell(name, |files| files)
+    }
+
+    /// The same with more in it.
+    pub fn push_with_shell(&self, name: &str, more: fn(Tar) -> Tar) -> String {
         let busybox = Path::new("/bin/busybox");
         assert!(busybox.exists(), "{} is missing: install busybox-static", busybox.display());
         let applets = ["sh", "ls", "cat", "mkdir", "echo", "cp", "env", "id", "sleep"];
@@ -92,7 +97,8 @@ impl Registry {
             .file("etc/group", "root:x:0:\nnogroup:x:65534:\n", 0o644);
         let files =
             applets.iter().fold(files, |files, applet| files.symlink(&format!("bin/{applet}"), "busybox"));
-        let image = Image::new().layer(Layer::gzip(files)).env("PATH", "/bin").cmd(&["sh"]).build();
+        let image =
+            Image::new().layer(Layer::gzip(more(files))).env("PATH", "/bin:/usr/bin").cmd(&["sh"]).build();
         self.push(&image, name)
     }
 
