@@ -11,7 +11,9 @@ pub struct Bench {
     pub repository: Repository,
     pub server: GitServer,
     pub darsena: Installation,
-    _repositories: Repositories,
+    /// Where a test names the moments at which the control plane is held.
+    pub points: tempfile::TempDir,
+    repositories: Repositories,
 }
 
 impl Bench {
@@ -25,13 +27,15 @@ impl Bench {
         let repositories = Repositories::new().unwrap();
         let repository = repositories.make("acme/site").unwrap();
         let server = GitServer::start(&repositories).unwrap();
+        let points = tempfile::tempdir().unwrap();
         let darsena = Installation::start_with(Setting {
             insecure: vec![registry.address().to_owned()],
             insecure_git: vec![server.host()],
             log: "info".to_owned(),
+            failpoints: Some(points.path().to_owned()),
             ..Setting::default()
         });
-        Some(Self { registry, repository, server, darsena, _repositories: repositories })
+        Some(Self { registry, repository, server, darsena, points, repositories })
     }
 
     pub fn url(&self) -> String {
@@ -46,7 +50,12 @@ impl Bench {
         self.repository.commit(&files, &format!("Say {words}")).unwrap()
     }
 
-    fn dockerfile(&self) -> String {
+    /// The installation, and apart from it everything that it has its images from.
+    pub fn without_sources(self) -> (Installation, impl Sized) {
+        (self.darsena, (self.registry, self.repository, self.server, self.points, self.repositories))
+    }
+
+    pub fn dockerfile(&self) -> String {
         let base = format!("{}/base/busybox:1", self.registry.address());
         format!(
             "FROM {base} AS pages\n\
@@ -103,8 +112,8 @@ fn a_repository_becomes_an_application_with_a_url() {
     assert_eq!(bench.page(), "ahoy: second\n");
 
     // Back again, exactly, with neither repository nor registry.
-    let Bench { registry, repository, server, darsena, _repositories } = bench;
-    drop((registry, server, repository, _repositories));
+    let (darsena, sources) = bench.without_sources();
+    drop(sources);
     darsena.run_ok(&["deployments", "rollback", "site"]);
     crate::harness::eventually("the first commit serves again", || {
         darsena.get("site.localhost", "/").1 == "ahoy: first\n"

@@ -4,6 +4,7 @@
 //! and beside a real installation. Each one ends with a look for leftovers.
 
 mod bad_input;
+mod build_ends;
 mod canary;
 mod census;
 mod crashes;
@@ -23,6 +24,7 @@ mod long_requests;
 mod made;
 mod out_of_memory;
 mod private_images;
+mod promotion;
 mod repeated;
 mod report;
 mod restart;
