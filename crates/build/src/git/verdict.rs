@@ -189,3 +189,130 @@ fn shown(words: &str, talk: Talk<'_>) -> String {
     let said = if causes.is_empty() { words.to_owned() } else { causes.join("; ") };
     line(&said.replace("fatal: ", "").replace("error: ", ""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TALK: Talk<'_> = Talk {
+        server: "git.example.com",
+        path: "acme/shop",
+        username: Some("bot"),
+        with_login: true,
+        is_ssh: false,
+        secret: Some("s3cr3t-token"),
+    };
+
+    #[test]
+    fn words_of_git_2_39_and_openssh_9_2_are_understood() {
+        for (words, expected) in [
+            (
+                "fatal: unable to access 'https://git.example.com/x/': Could not resolve host: git.example.com",
+                Meaning::Unreachable,
+            ),
+            (
+                "fatal: unable to access 'https://git.example.com/x/': Failed to connect to git.example.com port 443 \
+                 after 21 ms: Couldn't connect to server",
+                Meaning::Unreachable,
+            ),
+            (
+                "fatal: unable to access 'https://x/': server certificate verification failed. CAfile: none \
+                 CRLfile: none",
+                Meaning::Tls,
+            ),
+            (
+                "fatal: unable to access 'https://x/': SSL: certificate subject name (a) does not match target host \
+                 name 'b'",
+                Meaning::Tls,
+            ),
+            ("fatal: Authentication failed for 'https://git.example.com/x/'", Meaning::TokenRefused),
+            (
+                "error: unable to read askpass response from '/run/x/darsena-git-askpass'\n\
+                 fatal: could not read Username for 'https://github.com': terminal prompts disabled",
+                Meaning::LoginWanted,
+            ),
+            (
+                "remote: Not Found\nfatal: repository 'https://git.example.com/x/' not found",
+                Meaning::NotFound,
+            ),
+            (
+                "fatal: unable to access 'https://git.example.com/x/': The requested URL returned error: 403",
+                Meaning::Status(403),
+            ),
+            (
+                "fatal: unable to access 'https://git.example.com/x/': The requested URL returned error: 301",
+                Meaning::Status(301),
+            ),
+            (
+                "fatal: https://example.com/x/info/refs not valid: is this a git repository?",
+                Meaning::NotFound,
+            ),
+            ("fatal: couldn't find remote ref refs/heads/x", Meaning::NoSuchRef),
+            ("fatal: remote error: upload-pack: not our ref 0123", Meaning::NoSuchCommit),
+            ("error: Server does not allow request for unadvertised object 0123", Meaning::NoSuchCommit),
+            (
+                "git@git.example.com: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+                Meaning::KeyRefused,
+            ),
+            (
+                "Host key verification failed.\nfatal: Could not read from remote repository.",
+                Meaning::HostKeyChanged,
+            ),
+            (
+                "ssh: connect to host 192.0.2.1 port 22: Connection timed out\nfatal: Could not read from remote \
+                 repository.",
+                Meaning::Unreachable,
+            ),
+            (
+                "ERROR: Repository not found.\nfatal: Could not read from remote repository.",
+                Meaning::NotFound,
+            ),
+            (
+                "fatal: '/srv/x.git' does not appear to be a git repository\nfatal: Could not read from remote \
+                 repository.",
+                Meaning::NotFound,
+            ),
+            (
+                "fatal: write error: File too large\nfatal: fetch-pack: invalid index-pack output",
+                Meaning::TooLarge,
+            ),
+            (
+                "fatal: write error: No space left on device\nfatal: fetch-pack: invalid index-pack output",
+                Meaning::DiskFull,
+            ),
+            (
+                "error: object 0123: hasDotdot: contains '..'\nfatal: fsck error in packed object\n\
+                 fatal: fetch-pack: invalid index-pack output",
+                Meaning::Invalid,
+            ),
+            ("error: invalid path '.git/config'", Meaning::Invalid),
+            (
+                "error: RPC failed; curl 28 Operation too slow. Less than 1 bytes/sec transferred the last 60 seconds",
+                Meaning::Stalled,
+            ),
+            ("fatal: something new", Meaning::Unknown),
+        ] {
+            assert_eq!(meaning(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_server_cannot_play_another_failure() {
+        let words = "remote: No space left on device\nremote: Host key verification failed.\n\
+                     fatal: repository 'https://git.example.com/x/' not found";
+        assert_eq!(meaning(words), Meaning::NotFound);
+    }
+
+    #[test]
+    fn words_are_shown_clean_and_without_a_secret() {
+        let shown = |words: &str| cause(words, TALK).to_string();
+        assert_eq!(
+            shown("hint: x\nfatal: something \x1b[31mnew\nerror: more"),
+            "git failed: something [31mnew; more"
+        );
+        let words = "fatal: something new about s3cr3t-token";
+        assert!(!shown(words).contains("s3cr3t"), "{}", shown(words));
+        let refused = shown("fatal: Authentication failed for 'https://x/'");
+        assert_eq!(refused, "git.example.com refused the token of bot");
+    }
+}

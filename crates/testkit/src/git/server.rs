@@ -18,10 +18,14 @@ use tokio::sync::oneshot;
 use super::{Repositories, Seen, backend};
 use crate::tls::{Certificate, Listener, TestCa};
 
+const LOOPBACK: &str = "127.0.0.1";
+
 /// The server, on a thread of its own. Dropped, it stops.
 #[derive(Debug)]
 pub struct GitServer {
     address: SocketAddr,
+    /// As addresses name it: `127.0.0.1`, or another name.
+    name: String,
     is_secure: bool,
     state: Shared,
     stop: Option<oneshot::Sender<()>>,
@@ -58,30 +62,49 @@ enum Rule {
 impl GitServer {
     /// On a free port of 127.0.0.1, over plain http, open to everybody.
     pub fn start(repositories: &Repositories) -> Result<Self> {
-        Self::start_with(repositories, None)
+        Self::start_with(repositories, LOOPBACK, anywhere(), None)
     }
 
     /// On a free port of 127.0.0.1, over TLS.
     pub fn with_tls(repositories: &Repositories, ca: &TestCa) -> Result<Self> {
-        Self::start_with(repositories, Some(ca.certificate(&["127.0.0.1"])?))
+        Self::with_tls_at(repositories, ca, LOOPBACK, anywhere())
+    }
+
+    /// Over TLS, under a name that resolves to the address; port 0 is a free one.
+    pub fn with_tls_at(
+        repositories: &Repositories,
+        ca: &TestCa,
+        name: &str,
+        address: SocketAddr,
+    ) -> Result<Self> {
+        Self::start_with(repositories, name, address, Some(ca.certificate(&[name])?))
     }
 
     /// With a certificate that may be flawed.
     pub fn with_certificate(repositories: &Repositories, certificate: Certificate) -> Result<Self> {
-        Self::start_with(repositories, Some(certificate))
+        Self::start_with(repositories, LOOPBACK, anywhere(), Some(certificate))
     }
 
-    fn start_with(repositories: &Repositories, certificate: Option<Certificate>) -> Result<Self> {
+    fn start_with(
+        repositories: &Repositories,
+        name: &str,
+        address: SocketAddr,
+        certificate: Option<Certificate>,
+    ) -> Result<Self> {
         let state = Shared(Arc::new(Mutex::new(Inner { root: repositories.root(), ..Inner::default() })));
         let (stop, stopped) = oneshot::channel();
         let is_secure = certificate.is_some();
-        let address = serve(state.clone(), certificate, stopped)?;
-        Ok(Self { address, is_secure, state, stop: Some(stop) })
+        let address = serve(state.clone(), address, certificate, stopped)?;
+        Ok(Self { address, name: name.to_owned(), is_secure, state, stop: Some(stop) })
     }
 
-    /// `127.0.0.1:PORT`, as `--insecure-git` and `--private-git` take it.
+    /// `HOST:PORT`, as `--insecure-git` and `--private-git` take it.
     pub fn host(&self) -> String {
-        self.address.to_string()
+        format!("{}:{}", self.name, self.address.port())
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The address of a repository, `acme/shop`.
@@ -153,6 +176,10 @@ impl Shared {
     }
 }
 
+fn anywhere() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
 fn basic(user: &str, token: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{token}")))
 }
@@ -160,6 +187,7 @@ fn basic(user: &str, token: &str) -> String {
 /// Serves on a thread of its own, so that tests with and without a runtime can use it.
 fn serve(
     state: Shared,
+    address: SocketAddr,
     certificate: Option<Certificate>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<SocketAddr> {
@@ -172,7 +200,7 @@ fn serve(
         };
         runtime.block_on(async move {
             let router = Router::new().fallback(answer).with_state(state);
-            match listen(router, certificate).await {
+            match listen(router, address, certificate).await {
                 Ok((address, serving)) => {
                     let _ = bound.send(Ok(address));
                     tokio::select! {
@@ -190,16 +218,19 @@ fn serve(
 
 type Serving = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-async fn listen(router: Router, certificate: Option<Certificate>) -> Result<(SocketAddr, Serving)> {
-    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+async fn listen(
+    router: Router,
+    address: SocketAddr,
+    certificate: Option<Certificate>,
+) -> Result<(SocketAddr, Serving)> {
     Ok(match certificate {
         Some(certificate) => {
-            let listener = Listener::bind(anywhere, &certificate).await?;
+            let listener = Listener::bind(address, &certificate).await?;
             let address = axum::serve::Listener::local_addr(&listener)?;
             (address, Box::pin(async move { drop(axum::serve(listener, router).await) }))
         }
         None => {
-            let listener = tokio::net::TcpListener::bind(anywhere).await?;
+            let listener = tokio::net::TcpListener::bind(address).await?;
             let address = listener.local_addr()?;
             (address, Box::pin(async move { drop(axum::serve(listener, router).await) }))
         }
