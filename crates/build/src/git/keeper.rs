@@ -16,6 +16,8 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::{Mode, umask};
 
+use rustix::thread::{CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities};
+
 use super::helper::Role;
 
 /// The keeper could not do its work; what it says names the reason.
@@ -61,12 +63,31 @@ pub(super) fn first(arguments: &[OsString]) -> ExitCode {
             return fail(NOT_KEPT, "a limit cannot be set", &error);
         }
     }
+    if let Err(error) = give_up_privileges() {
+        return fail(NOT_KEPT, "its privileges cannot be taken away", &error);
+    }
     let child = Command::new(program).args(rest).stdin(Stdio::null()).spawn();
     std::thread::spawn(end_with_the_lifeline);
     match child.and_then(|mut child| child.wait()) {
         Ok(status) => code(status),
         Err(error) => fail(NOT_STARTED, &program.to_string_lossy(), &error),
     }
+}
+
+/// Programs that read what strangers wrote keep the account, which owns the files, and no power beyond it
+/// (capabilities(7)): none over the network, the kernel, mounts or other accounts' files.
+fn give_up_privileges() -> rustix::io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    for number in 0..64 {
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+            Ok(()) => {}
+            // The kernel knows no more of them.
+            Err(rustix::io::Errno::INVAL) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
 }
 
 /// Has whoever writes a file that is too large told so, instead of being killed without a word.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{BuildSettings, FailureCode, Revision};
 use testkit::git::{GitServer, Repositories};
 
-use crate::support::{Bench, is_root, names, open, processes_with, until};
+use crate::support::{Bench, capabilities_of, is_root, names, open, processes_with, until};
 
 fn stalling(path_end: &str) -> (Repositories, GitServer) {
     let repositories = Repositories::new().unwrap();
@@ -36,6 +36,7 @@ async fn a_dropped_checkout_leaves_no_process_and_no_file() {
         .await;
         let running = processes_with(&mark);
         assert!(running.iter().any(|process| process.contains("git-remote-http")), "{running:?}");
+        assert!(capabilities_of("git-remote-http", &mark).iter().all(|of| of == "0000000000000000"));
 
         call.abort();
         assert!(call.await.unwrap_err().is_cancelled());

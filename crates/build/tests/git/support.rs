@@ -127,8 +127,28 @@ pub fn token(url: &str, username: &str, token: &str) -> Remote {
     Remote { url: GitUrl::parse(url).unwrap(), access }
 }
 
-/// Processes whose environment or command line holds a text.
+/// Processes whose environment or command line holds a text: what stands in them.
 pub fn processes_with(text: &str) -> Vec<String> {
+    folders_of_processes_with(text).into_iter().map(|(_, all)| all).collect()
+}
+
+/// What the processes of a program could do beyond what their account may, as `/proc` writes it: as they are, and as the
+/// programs that they start would be.
+pub fn capabilities_of(program: &str, text: &str) -> Vec<String> {
+    let found = folders_of_processes_with(text).into_iter().filter(|(_, all)| all.contains(program));
+    let found = found.flat_map(|(folder, _)| {
+        let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
+        let sets = status
+            .lines()
+            .filter(|line| ["CapPrm", "CapEff", "CapBnd"].iter().any(|set| line.starts_with(set)));
+        sets.filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect::<Vec<_>>()
+    });
+    let found: Vec<String> = found.collect();
+    assert!(!found.is_empty(), "{program} does not run");
+    found
+}
+
+fn folders_of_processes_with(text: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let path = entry.path();
@@ -136,7 +156,7 @@ pub fn processes_with(text: &str) -> Vec<String> {
         let all = [read("cmdline"), read("environ")].concat();
         let all = String::from_utf8_lossy(&all).replace('\0', " ");
         if entry.file_name().to_string_lossy() != std::process::id().to_string() && all.contains(text) {
-            found.push(all);
+            found.push((path, all));
         }
     }
     found
