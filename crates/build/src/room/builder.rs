@@ -9,6 +9,7 @@ use std::process::Command;
 
 use super::protocol::{Orders, Report, Trouble, Work};
 use super::{pump, report};
+use crate::workshop::WRITTEN;
 
 /// What the result is called in the builder's store.
 const RESULT: &str = "localhost/built:latest";
@@ -32,8 +33,16 @@ pub(super) fn build(orders: &Orders) -> Result<Report, Trouble> {
     doing(Work::Building)?;
     buildah.run(&build_words(orders))?;
     doing(Work::Writing)?;
-    // Compressing is left out: the layers are unpacked at once on this machine.
-    buildah.run(&["push", "--quiet", "--disable-compression", RESULT, "oci:/out:built"])?;
+    // Compressing is left out: the layers are unpacked at once on this machine. Only this form of a result allows it.
+    buildah.run(&[
+        "push",
+        "--quiet",
+        "--disable-compression",
+        "--format",
+        "oci",
+        RESULT,
+        &format!("dir:/out/{WRITTEN}"),
+    ])?;
     let usage = rustix::fs::statvfs("/volume").map_err(Trouble::machine("looking at the volume"))?;
     let used = usage.f_blocks.saturating_sub(usage.f_bfree);
     Ok(Report::Built { size: usage.f_blocks * usage.f_frsize, used: used * usage.f_frsize })

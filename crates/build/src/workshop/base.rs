@@ -14,22 +14,36 @@ pub(super) fn make_fit(layout: &Path) -> io::Result<()> {
     open_up(layout)
 }
 
-/// The builder wants one entry of history for each layer once it has added its own, and fails otherwise; not every
-/// image has that. History is for people, so any will do.
+/// The builder fails where there is not one entry of history for each layer, and keeps nothing from build to build where
+/// an entry has no time; not every image has them. History is for people, so any will do.
 fn complete_history(layout: &Path) -> io::Result<()> {
     let mut index = read(&layout.join("index.json"))?;
     let mut manifest = read(&blob(layout, &index["manifests"][0]["digest"])?)?;
     let mut config = read(&blob(layout, &manifest["config"]["digest"])?)?;
-    let layers = config["rootfs"]["diff_ids"].as_array().map_or(0, Vec::len);
-    let is_layer = |entry: &&Value| entry["empty_layer"] != json!(true);
-    let told = config["history"].as_array().map_or(0, |history| history.iter().filter(is_layer).count());
-    if told == layers {
+    if !complete(&mut config) {
         return Ok(());
     }
-    config["history"] = json!(vec![json!({"created_by": "base image"}); layers]);
     (manifest["config"]["digest"], manifest["config"]["size"]) = write(layout, &config)?;
     (index["manifests"][0]["digest"], index["manifests"][0]["size"]) = write(layout, &manifest)?;
     fs::write(layout.join("index.json"), index.to_string())
+}
+
+/// Completes the history of an image's configuration; gives whether anything was missing.
+fn complete(config: &mut Value) -> bool {
+    let layers = config["rootfs"]["diff_ids"].as_array().map_or(0, Vec::len);
+    let is_layer = |entry: &&Value| entry["empty_layer"] != json!(true);
+    let told = config["history"].as_array().map_or(0, |history| history.iter().filter(is_layer).count());
+    let mut was_missing = told != layers;
+    if was_missing {
+        config["history"] = json!(vec![json!({"created_by": "base image"}); layers]);
+    }
+    for entry in
+        config["history"].as_array_mut().into_iter().flatten().filter(|entry| entry["created"].is_null())
+    {
+        entry["created"] = json!("1970-01-01T00:00:00Z");
+        was_missing = true;
+    }
+    was_missing
 }
 
 fn read(path: &Path) -> io::Result<Value> {
@@ -61,4 +75,31 @@ fn open_up(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_is_completed_and_else_left_alone() {
+        let layers = json!({"diff_ids": ["sha256:a", "sha256:b"]});
+        let mut whole = json!({"rootfs": layers, "history": [
+            {"created": "2024-01-01T00:00:00Z", "created_by": "a"},
+            {"created": "2024-01-01T00:00:00Z", "empty_layer": true},
+            {"created": "2024-01-01T00:00:00Z", "created_by": "b"},
+        ]});
+        let before = whole.clone();
+        assert!(!complete(&mut whole));
+        assert_eq!(whole, before);
+
+        whole["history"][2]["created"] = Value::Null;
+        assert!(complete(&mut whole));
+        assert_eq!(whole["history"][2]["created_by"], "b");
+        assert!(whole["history"][2]["created"].is_string());
+
+        let mut none = json!({"rootfs": layers});
+        assert!(complete(&mut none));
+        assert_eq!(none["history"].as_array().unwrap().len(), 2);
+    }
 }

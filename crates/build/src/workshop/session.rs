@@ -92,7 +92,18 @@ impl Session {
         Ok(session)
     }
 
+    /// Builds. What fails leaves nothing but the volume.
     pub async fn run(mut self, surroundings: &dyn Surroundings) -> Result<Built, Failure> {
+        let outcome = self.make(surroundings).await;
+        let tidied = match &outcome {
+            Ok(_) => self.clear_away(&["bases", "mountpoint"]).await,
+            Err(_) => disk::remove(self.folder.clone()).await,
+        };
+        self.is_done = tidied.is_ok();
+        outcome
+    }
+
+    async fn make(&mut self, surroundings: &dyn Surroundings) -> Result<Built, Failure> {
         let mut bases = Vec::new();
         for base in self.plan.bases() {
             let manifest = surroundings.resolve(&base).await?;
@@ -114,8 +125,6 @@ impl Session {
         })?;
         let layout = self.folder.join("out");
         result::adopt(&layout).map_err(machine("take the image"))?;
-        self.clear_away(&["bases", "mountpoint"]).map_err(machine("tidy up behind the build"))?;
-        self.is_done = true;
         let bases = bases.into_iter().map(|(base, manifest)| (base.reference, manifest)).collect();
         Ok(Built { layout, bases })
     }
@@ -252,8 +261,11 @@ impl Session {
         std::os::unix::fs::chown(out, Some(self.config.first_id), Some(self.config.first_id))
     }
 
-    fn clear_away(&self, names: &[&str]) -> io::Result<()> {
-        names.iter().try_for_each(|name| disk::remove_now(&self.folder.join(name)))
+    async fn clear_away(&self, names: &[&str]) -> io::Result<()> {
+        for name in names {
+            disk::remove(self.folder.join(name)).await?;
+        }
+        Ok(())
     }
 }
 

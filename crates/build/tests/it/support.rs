@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use build::made::Bases;
@@ -49,27 +49,45 @@ pub fn tools() -> testkit::image::Built {
 
 /// Everything for builds of one application.
 pub struct Bench {
-    pub folder: TempDir,
+    pub folder: PathBuf,
     pub workshop: Arc<Workshop>,
     pub app: AppId,
     pub around: Arc<Around>,
+    _owned: Option<TempDir>,
 }
 
 impl Bench {
     pub fn new() -> Self {
-        Self::with(Limits { disk: 1 << 30, reserve: 64 << 20, ..Limits::default() })
+        Self::with(limits())
     }
 
     pub fn with(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let workshop = Workshop::open(config(folder.path(), limits)).unwrap();
+        let mut bench = Self::open(folder.path(), limits);
+        bench._owned = Some(folder);
+        bench
+    }
+
+    /// In a folder that somebody else removes.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self::open(folder, limits())
+    }
+
+    fn open(folder: &Path, limits: Limits) -> Self {
+        let workshop = Workshop::open(config(folder, limits)).unwrap();
         let around = Arc::new(Around::default());
         around.offer("docker.io/library/tools:1", tools());
-        Self { folder, workshop: Arc::new(workshop), app: AppId::new(), around }
+        Self {
+            folder: folder.to_owned(),
+            workshop: Arc::new(workshop),
+            app: AppId::new(),
+            around,
+            _owned: None,
+        }
     }
 
     pub fn order(&self, files: &[(&str, &str)]) -> Order {
-        let checkout = self.folder.path().join(format!("checkout-{}", DeploymentId::new()));
+        let checkout = self.folder.join(format!("checkout-{}", DeploymentId::new()));
         for (name, text) in files {
             let path = checkout.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -89,6 +107,39 @@ impl Bench {
             .await
             .expect("the build takes too long")
     }
+
+    pub fn volume(&self) -> PathBuf {
+        self.folder.join("build/volumes").join(self.app.to_string()).join("volume")
+    }
+
+    pub fn result(&self, order: &Order) -> PathBuf {
+        self.folder.join("build/builds").join(order.build.to_string())
+    }
+
+    /// No process, mount, loop device or file of a build, a moment after its end.
+    pub async fn assert_nothing_left(&self, order: &Order) {
+        self.assert_nothing_running().await;
+        until("the build's files are removed", || !self.result(order).exists()).await;
+    }
+
+    pub async fn assert_nothing_running(&self) {
+        let left = || [processes_of(&self.folder), mounts_of(&self.folder), loops_of(&self.folder)].concat();
+        until("the room is gone", || left().is_empty()).await;
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // The folder can only be removed once nothing is mounted from it.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !mounts_of(&self.folder).is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn limits() -> Limits {
+    Limits { disk: 1 << 30, reserve: 64 << 20, ..Limits::default() }
 }
 
 pub fn config(folder: &Path, limits: Limits) -> Config {
@@ -97,9 +148,68 @@ pub fn config(folder: &Path, limits: Limits) -> Config {
         role: Role { program: env!("CARGO_BIN_EXE_build-room").into(), args: Vec::new() },
         programs: Programs::default(),
         limits,
-        first_id: 300_000,
+        first_id: first_id(folder),
         bases: Bases::default(),
         resolv_conf: || "nameserver 192.0.2.53\n".to_owned(),
+    }
+}
+
+/// Ids of its own for each bench, so that its processes can be told from those of others.
+pub fn first_id(folder: &Path) -> u32 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    folder.hash(&mut hasher);
+    300_000 + u32::try_from(hasher.finish() % 20_000).unwrap() * 65_536
+}
+
+/// Command lines of the processes in the rooms of a bench.
+pub fn processes_of(folder: &Path) -> Vec<String> {
+    let ids = first_id(folder)..first_id(folder) + 65_536;
+    let is_inside = |status: String| {
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let id = line.and_then(|line| line.split_whitespace().next()?.parse::<u32>().ok());
+        id.is_some_and(|id| ids.contains(&id))
+    };
+    processes()
+        .filter(|path| fs::read_to_string(path.join("status")).is_ok_and(is_inside))
+        .map(|path| {
+            String::from_utf8_lossy(&fs::read(path.join("cmdline")).unwrap_or_default()).replace('\0', " ")
+        })
+        .collect()
+}
+
+/// Mounts of files in a folder, in any namespace.
+fn mounts_of(folder: &Path) -> Vec<String> {
+    let shown = folder.display().to_string();
+    processes()
+        .filter_map(|path| fs::read_to_string(path.join("mountinfo")).ok())
+        .flat_map(|text| {
+            text.lines().filter(|line| line.contains(&shown)).map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn loops_of(folder: &Path) -> Vec<String> {
+    let devices = fs::read_dir("/sys/block").unwrap().flatten();
+    devices
+        .filter_map(|device| fs::read_to_string(device.path().join("loop/backing_file")).ok())
+        .filter(|file| Path::new(file).starts_with(folder))
+        .collect()
+}
+
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let is_number = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()).filter(is_number)
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came about that {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

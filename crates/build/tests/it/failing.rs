@@ -1,0 +1,145 @@
+//! Builds that fail say where and why.
+
+use std::time::Duration;
+
+use build::Limits;
+use model::FailureCode;
+
+use crate::support::{Bench, is_root};
+
+#[tokio::test]
+async fn a_step_that_fails_is_named_with_its_last_lines() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let order = bench.order(&[(
+        "Dockerfile",
+        "FROM tools:1 AS a\nRUN echo before\nFROM tools:1\n\nRUN i=0; while [ $i -lt 50 ]; do echo line $i; i=$((i+1)); done; \\\n  echo wrong >&2; exit 7\n",
+    )]);
+    let failure = bench.build(&order).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::BuildFailed);
+    assert!(
+        failure.message.starts_with("Step 2 of 2 ended with exit code 7: RUN i=0;"),
+        "{}",
+        failure.message
+    );
+    assert!(failure.message.ends_with("(Dockerfile, line 5)."), "{}", failure.message);
+    assert_eq!(failure.exit_code, Some(7));
+    assert_eq!(failure.log_tail.len(), 30);
+    assert!(
+        failure.log_tail.contains(&"wrong".to_owned()) && failure.log_tail.contains(&"line 49".to_owned())
+    );
+    assert!(
+        !failure.log_tail.iter().any(|line| line.contains("error running container")),
+        "{:?}",
+        failure.log_tail
+    );
+    assert!(!bench.result(&order).exists());
+}
+
+#[tokio::test]
+async fn what_cannot_be_copied_is_named() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    for (text, part) in [
+        ("FROM tools:1\nCOPY nothing /\n", "nothing"),
+        ("FROM tools:1\nCOPY ../../../etc/shadow /\n", "shadow"),
+        ("FROM tools:1\nCOPY --from=0 /etc/nothing /\n", "there is no stage 0"),
+        ("FROM tools:1\nUSER nobody-there\nRUN id\n", "nobody-there"),
+    ] {
+        let failure = bench.build(&bench.order(&[("Dockerfile", text)])).await.unwrap_err();
+        assert!(
+            matches!(failure.code, FailureCode::BuildFailed | FailureCode::DockerfileInvalid),
+            "{failure:?}"
+        );
+        assert!(failure.message.contains(part), "{text}: {}", failure.message);
+        assert!(!failure.message.contains("localhost/base"), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn failures_of_base_images_are_handed_through() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let order =
+        bench.order(&[("Dockerfile", "FROM tools:1\nRUN true\nCOPY --from=r.example/not:there /a /b\n")]);
+    let failure = bench.build(&order).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::ImageNotFound);
+    assert!(
+        failure.message.contains("r.example/not:there") && failure.message.contains("line 3"),
+        "{failure:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_build_that_fills_its_disk_is_too_large() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::with(Limits { disk: 300 << 20, reserve: 64 << 20, ..Limits::default() });
+    let order =
+        bench.order(&[("Dockerfile", "FROM tools:1\nRUN dd if=/dev/zero of=/big bs=1M count=10000\n")]);
+    let failure = bench.build(&order).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::BuildTooLarge, "{failure:?}");
+    assert!(failure.message.contains("300 MiB"), "{}", failure.message);
+    assert!(failure.message.contains("step 2 of 2"), "{}", failure.message);
+    // The next one is not hurt by it.
+    bench.build(&bench.order(&[("Dockerfile", "FROM tools:1\nRUN echo fine\n")])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fork_bomb_ends() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::with(Limits { disk: 1 << 30, reserve: 64 << 20, processes: 200, ..Limits::default() });
+    let order =
+        bench.order(&[("Dockerfile", "FROM tools:1\nRUN bomb() { bomb | bomb & }; bomb; sleep 1000\n")]);
+    let failure = bench.build(&order).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::BuildTooLarge, "{failure:?}");
+    assert!(failure.message.contains("processes"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_build_that_takes_too_long_is_ended() {
+    if !is_root() {
+        return;
+    }
+    let time = Duration::from_secs(10);
+    let bench = Bench::with(Limits { disk: 1 << 30, reserve: 64 << 20, time, ..Limits::default() });
+    let order = bench.order(&[("Dockerfile", "FROM tools:1\nRUN sleep 100000\n")]);
+    let failure = bench.build(&order).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::BuildTooLarge, "{failure:?}");
+    assert!(failure.message.contains("10 seconds"), "{}", failure.message);
+    bench.assert_nothing_left(&order).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_of_the_host_ends_a_build() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::with(Limits { disk: 1 << 30, reserve: u64::MAX, ..Limits::default() });
+    let order = bench.order(&[("Dockerfile", "FROM tools:1\nRUN sleep 100000\n")]);
+    let failure = bench.build(&order).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::DiskFull, "{failure:?}");
+    bench.assert_nothing_left(&order).await;
+}
+
+#[tokio::test]
+async fn a_log_without_end_is_cut() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::with(Limits { disk: 1 << 30, reserve: 64 << 20, log: 10_000, ..Limits::default() });
+    let text = "FROM tools:1\nRUN dd if=/dev/zero bs=100k count=1; echo; find / -name '*' || true; echo the last; exit 1\n";
+    let failure = bench.build(&bench.order(&[("Dockerfile", text)])).await.unwrap_err();
+    let bytes: usize = bench.around.lines().iter().map(|line| line.len() + 1).sum();
+    assert!(bytes <= 10_000, "{bytes}");
+    assert!(failure.log_tail.contains(&"the last".to_owned()), "{failure:?}");
+}
