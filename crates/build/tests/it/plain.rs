@@ -51,3 +51,37 @@ async fn a_dockerfile_of_two_stages_becomes_an_image() {
     assert!(!built.layout.exists());
     bench.workshop.forget(bench.app).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_shell_of_its_own_counts_and_stages_that_nobody_needs_do_not() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let text = "FROM tools:1 AS one\nRUN echo from one > /one\n\
+        FROM not-there:1 AS unused\nRUN false\n\
+        FROM tools:1 AS three\nSHELL [\"/bin/sh\", \"-e\", \"-c\"]\nRUN false; echo still going\n\
+        FROM one\nCOPY --from=three /etc/passwd /x\n";
+    let failure = bench.build(&bench.order(&[("Dockerfile", text)])).await.unwrap_err();
+    println!("{failure:?}");
+    assert!(
+        failure.message.starts_with("Step 5 of 7 ended with exit code 1: RUN false; echo still going"),
+        "{failure:?}"
+    );
+    assert!(failure.message.contains("line 7"), "{failure:?}");
+    let text = text.replace("RUN false; echo", "RUN echo");
+    bench.around.take_news();
+    let built = bench.build(&bench.order(&[("Dockerfile", &text)])).await.unwrap();
+    assert!(image_holds(&built.layout, "from one"));
+    let stages: Vec<_> = bench
+        .around
+        .take_news()
+        .into_iter()
+        .filter_map(|news| match news {
+            News::Step { number, stage, .. } => Some((number, stage)),
+            _ => None,
+        })
+        .collect();
+    let wanted = [(1, "one"), (2, "one"), (3, "three"), (4, "three"), (5, "three"), (6, "4"), (7, "4")];
+    assert_eq!(stages, wanted.map(|(number, stage)| (number, stage.to_owned())));
+}

@@ -106,6 +106,7 @@ impl Bench {
         tokio::time::timeout(Duration::from_secs(240), self.workshop.build(order, &*self.around))
             .await
             .expect("the build takes too long")
+            .inspect_err(|failure| println!("{failure:?}"))
     }
 
     pub fn volume(&self) -> PathBuf {
