@@ -33,3 +33,6 @@ impl Invalid {
 pub(crate) fn plan(text: &str, values: &Values) -> Result<Plan, Invalid> {
     stages::plan(parse::parse(text)?, values)
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,3 +105,44 @@ pub(crate) fn as_written(line: &str, bases: &[(Reference, Digest)]) -> String {
         line.replace(&local_name(manifest), &reference.to_string())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan;
+    use super::*;
+
+    #[test]
+    fn bases_and_values_are_written_into_the_file() {
+        let text = "# syntax=docker/dockerfile:1\nARG V=1\nFROM --platform=$BUILDPLATFORM go:${V} AS Build\n\
+            ARG A B=two TARGETARCH MANY\n# said\nRUN make \\\n  all\n\
+            RUN --mount=type=bind,from=tools,target=/t --mount=type=secret,id=A x\n\
+            FROM build\nCOPY --link --chown=1:1 --from=tools a /b\nCOPY --from=build c /d\n";
+        let pairs = [("A", "a \"b\" $c \\d"), ("MANY", "one\ntwo"), ("UNUSED", "never")];
+        let values: Values = pairs.map(|(name, value)| (name.to_owned(), value.to_owned().into())).into();
+        let plan = plan(text, &values).unwrap();
+        let hex = |byte: &str| byte.repeat(32);
+        let digest = |byte: &str| Digest::parse(&format!("sha256:{}", hex(byte))).unwrap();
+        let manifests = plan.bases().into_iter().map(|base| {
+            let byte = if base.reference.repository() == "library/go" { "aa" } else { "bb" };
+            (base.reference.to_string(), digest(byte))
+        });
+        let wanted = format!(
+            "ARG V=1\nFROM localhost/base:{go} AS Build\n\
+             ARG A=\"a \\\"b\\\" \\$c \\\\d\"\nARG B=two\nARG TARGETARCH=\"amd64\"\nARG MANY\n\
+             RUN make \\\n  all\n\
+             RUN --mount=type=bind,from=localhost/base:{tools},target=/t --mount=type=secret,id=A x\n\
+             FROM build\nCOPY --chown=1:1 --from=localhost/base:{tools} a /b\nCOPY --from=build c /d\n",
+            go = hex("aa"),
+            tools = hex("bb"),
+        );
+        assert_eq!(rewrite(&plan, &manifests.collect(), &values), wanted);
+    }
+
+    #[test]
+    fn the_escape_character_stays_what_it_is() {
+        let values: Values = [("A".to_owned(), "C:\\x `y`".to_owned().into())].into();
+        let plan = plan("# escape=`\nFROM scratch\nARG A\n", &values).unwrap();
+        let wanted = "# escape=`\nFROM scratch\nARG A=\"C:\\x ``y``\"\n";
+        assert_eq!(rewrite(&plan, &BTreeMap::new(), &values), wanted);
+    }
+}

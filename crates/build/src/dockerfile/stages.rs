@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::image::Reference;
+use zeroize::Zeroizing;
 
 use super::expand::expand;
 use super::instruction::{Instruction, flag_value};
@@ -11,7 +12,7 @@ use super::{Invalid, words};
 use crate::builder::Base;
 
 /// What the build's variables say, by name.
-pub(crate) type Values = BTreeMap<String, String>;
+pub(crate) type Values = BTreeMap<String, Zeroizing<String>>;
 
 /// The platform that is built for, and on (Docker's "Automatic platform ARGs").
 const PLATFORM: [(&str, &str); 8] = [
@@ -157,7 +158,7 @@ fn steps_of(instruction: &Instruction, stage: &str, escape: char) -> Vec<Step> {
 /// The value that an `ARG` has without being told: the build's own variable, or the platform's.
 pub(super) fn given<'a>(values: &'a Values, name: &str) -> Option<&'a str> {
     let platform = || PLATFORM.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-    values.get(name).map(String::as_str).or_else(platform)
+    values.get(name).map(|value| value.as_str()).or_else(platform)
 }
 
 /// Goes through a file and remembers what each variable is at that point.

@@ -18,6 +18,11 @@ const DESK: &str = "/run/desk";
 /// What the builder keeps cache mounts in, of the folder for temporary files.
 const CACHE_MOUNTS: &str = "buildah-cache";
 
+/// Of a hundred parts of the volume, how many may be used without anything being removed.
+const FULL: u64 = 60;
+/// How many images may be kept: the builder looks at each of them in every step.
+const MANY: usize = 300;
+
 pub(super) fn build(orders: &Orders) -> Result<Report, Trouble> {
     prepare(orders).map_err(Trouble::volume("preparing the volume"))?;
     let buildah = Buildah { orders };
@@ -43,9 +48,26 @@ pub(super) fn build(orders: &Orders) -> Result<Report, Trouble> {
         RESULT,
         &format!("dir:/out/{WRITTEN}"),
     ])?;
+    let (size, used) = usage()?;
+    if used > size / 100 * FULL || images() > MANY {
+        // Those that the last build did not end with. It costs the next one time, and is worth no failure.
+        let _ = buildah.run(&["rmi", "--prune", "--force"]);
+    }
+    let (size, used) = usage()?;
+    Ok(Report::Built { size, used })
+}
+
+/// Bytes of the volume, and how many are used.
+fn usage() -> Result<(u64, u64), Trouble> {
     let usage = rustix::fs::statvfs("/volume").map_err(Trouble::machine("looking at the volume"))?;
     let used = usage.f_blocks.saturating_sub(usage.f_bfree);
-    Ok(Report::Built { size: usage.f_blocks * usage.f_frsize, used: used * usage.f_frsize })
+    Ok((usage.f_blocks * usage.f_frsize, used * usage.f_frsize))
+}
+
+/// How many images the builder keeps, one for almost every step that it ever made.
+fn images() -> usize {
+    let list = fs::read("/volume/storage/overlay-images/images.json").unwrap_or_default();
+    serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(&list).map_or(0, |images| images.len())
 }
 
 fn build_words(orders: &Orders) -> Vec<String> {

@@ -45,6 +45,10 @@ fn leave_the_caller() -> Result<(), Trouble> {
     let doing = "leaving the caller's namespaces";
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)
         .map_err(Trouble::machine(doing))?;
+    for fd in open_files().map_err(Trouble::machine(doing))? {
+        // The listing's own descriptor is closed already.
+        let _ = nix::unistd::close(fd);
+    }
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     nix::unistd::setsid().map_err(Trouble::machine(doing))?;
     std::env::set_current_dir("/").map_err(Trouble::machine(doing))?;
@@ -54,6 +58,13 @@ fn leave_the_caller() -> Result<(), Trouble> {
     // The host's later unmounts reach us, so that we keep none of its disks busy; ours reach nobody.
     let flags = MsFlags::MS_SLAVE | MsFlags::MS_REC;
     mount(None::<&Path>, "/", None::<&Path>, flags, None::<&Path>).map_err(Trouble::machine(doing))
+}
+
+/// Every descriptor but the standard ones.
+fn open_files() -> std::io::Result<Vec<i32>> {
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
+    let entries: Vec<_> = std::fs::read_dir("/proc/self/fd")?.collect::<Result<_, _>>()?;
+    Ok(entries.into_iter().filter_map(number).filter(|fd| *fd > 2).collect())
 }
 
 /// Gives the door its ids, has it connected, and lets it go on.

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 /// A build, as the room needs it.
 #[derive(Serialize, Deserialize)]
@@ -33,6 +34,13 @@ pub(crate) struct Orders {
     pub secrets: Vec<(String, String)>,
     pub resolv_conf: String,
     pub programs: Programs,
+}
+
+impl Drop for Orders {
+    fn drop(&mut self) {
+        self.secrets.iter_mut().for_each(|(_, value)| value.zeroize());
+        self.dockerfile.zeroize();
+    }
 }
 
 /// Where Debian's programs are.

@@ -44,17 +44,17 @@ pub(super) fn failed(name: &str, code: i32, output: &Output) -> Failure {
         _ => complaint,
     };
     let exit = why.rsplit_once("exit status ").and_then(|(_, code)| code.trim().parse::<i32>().ok());
-    let ended = match exit {
-        Some(code) => format!("ended with exit code {code}"),
-        None if why.is_empty() => format!("failed: the builder ended with exit code {code}"),
-        None => format!("failed: {why}"),
+    let (how, why) = match exit {
+        Some(code) => (format!(" with exit code {code}"), String::new()),
+        None if why.is_empty() => (String::new(), format!(": the builder ended with exit code {code}")),
+        None => (String::new(), format!(": {}", why.replace("\"/context\"", "the context"))),
     };
     let message = match output.current() {
         Some((number, of, step)) => {
             let text = output.shown(&shortened(&step.text));
-            format!("Step {number} of {of} {ended}: {text} ({name}, line {}).", step.line)
+            format!("Step {number} of {of} failed{how}: {text} ({name}, line {}){why}.", step.line)
         }
-        None => format!("The build {ended}."),
+        None => format!("The build failed{how}{why}."),
     };
     let hint = match exit {
         Some(_) => {

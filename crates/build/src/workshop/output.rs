@@ -121,12 +121,17 @@ impl Output {
     fn step(&mut self, line: &str) -> Option<News> {
         let (stage, line) = match line.strip_prefix('[').and_then(|line| line.split_once("] ")) {
             Some((place, line)) => (place.split_once('/')?.0.parse::<usize>().ok()?.checked_sub(1)?, line),
-            None => (self.steps.iter().rposition(|steps| !steps.is_empty())?, line),
+            None => (self.only_stage()?, line),
         };
         let (place, _) = line.strip_prefix("STEP ")?.split_once(": ")?;
-        let index = place.split_once('/')?.0.parse::<usize>().ok()?.checked_sub(1)?;
+        let (index, of) = place.split_once('/')?;
+        let (index, of) = (index.parse::<usize>().ok()?.checked_sub(1)?, of.parse::<usize>().ok()?);
+        let steps = self.steps.get(stage)?;
+        // What the base image wants to be done (ONBUILD) comes behind its FROM and belongs to it.
+        let extra = of.saturating_sub(steps.len());
+        let index = index.saturating_sub(extra);
         let next = (stage, index);
-        if self.at.is_some_and(|at| at >= next) || self.steps.get(stage)?.get(index).is_none() {
+        if self.at.is_some_and(|at| at >= next) || steps.get(index).is_none() {
             return None;
         }
         self.at = Some(next);
@@ -134,6 +139,12 @@ impl Output {
         self.tail.clear();
         let (number, of, step) = self.current()?;
         Some(News::Step { number, of, stage: step.stage.clone(), text: self.mask.hide(step.text.clone()) })
+    }
+
+    /// The stage that is built, when it is one only: then the builder does not number them.
+    fn only_stage(&self) -> Option<usize> {
+        let mut built = (0..self.steps.len()).filter(|stage| !self.steps[*stage].is_empty());
+        built.next().filter(|_| built.next().is_none())
     }
 
     /// Lines that mean nothing to people.
@@ -162,4 +173,81 @@ impl Signs {
 
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Secret;
+    use crate::dockerfile::{Values, plan};
+
+    fn output(dockerfile: &str, most: u64) -> Output {
+        let plan = plan(dockerfile, &Values::new()).unwrap();
+        let base = plan.bases().remove(0).reference;
+        let digest = Digest::parse(&format!("sha256:{}", "a".repeat(64))).unwrap();
+        let mask = Mask::of(&[("TOKEN".to_owned(), Secret::new("hidden value"))]);
+        Output::new(plan.steps(), vec![(base, digest)], mask, most)
+    }
+
+    fn step(news: Option<News>) -> Option<(u32, u32, String, String)> {
+        match news {
+            Some(News::Step { number, of, stage, text }) => Some((number, of, stage, text)),
+            _ => None,
+        }
+    }
+
+    const TWO: &str = "FROM a:1 AS one\nRUN b\nFROM scratch\nCOPY --from=one /c /c\n";
+
+    #[test]
+    fn steps_are_counted_over_all_stages() {
+        let mut output = output(TWO, 1000);
+        let base = format!("localhost/base:{}", "a".repeat(64));
+        let first = output.take(&format!("[1/2] STEP 1/2: FROM {base} AS one"), false);
+        assert_eq!(step(first), Some((1, 4, "one".to_owned(), "FROM a:1 AS one".to_owned())));
+        assert!(step(output.take("[1/2] STEP 2/2: RUN b", false)).is_some());
+        assert_eq!(output.take("--> Using cache 0123456789abcdef", false), Some(News::Cached));
+        assert_eq!(output.take("--> 0123456789a", false), None);
+        assert_eq!(step(output.take("[2/2] STEP 1/2: FROM scratch", false)).unwrap().0, 3);
+        let last = step(output.take("[2/2] STEP 2/2: COPY --from=one /c /c", false)).unwrap();
+        assert_eq!((last.0, last.1, &*last.2), (4, 4, "2"));
+        assert_eq!(output.take("[2/2] COMMIT localhost/built:latest", false), None);
+        assert_eq!(output.take("Successfully tagged localhost/built:latest", false), None);
+    }
+
+    #[test]
+    fn a_program_cannot_make_steps_come_back() {
+        let mut output = output(TWO, 1000);
+        output.take("[1/2] STEP 2/2: RUN b", false);
+        for line in
+            ["[1/2] STEP 1/2: FROM x", "STEP 9/9: RUN x", "[7/2] STEP 1/2: RUN", "[1/2] STEP x/2: RUN"]
+        {
+            assert!(matches!(output.take(line, false), Some(News::Line { .. })), "{line}");
+        }
+        assert_eq!(output.current().unwrap().0, 2);
+    }
+
+    #[test]
+    fn what_a_base_image_adds_belongs_to_its_from() {
+        let mut output = output("FROM a:1\nRUN b\nRUN c\n", 1000);
+        assert_eq!(step(output.take("STEP 1/5: FROM x", false)).unwrap().0, 1);
+        assert!(matches!(output.take("STEP 2/5: RUN of the base", false), Some(News::Line { .. })));
+        output.take("STEP 3/5: RUN of the base", false);
+        assert_eq!(step(output.take("STEP 4/5: RUN b", false)).unwrap().0, 2);
+        assert_eq!(step(output.take("STEP 5/5: RUN c", false)).unwrap().0, 3);
+    }
+
+    #[test]
+    fn lines_are_masked_named_as_written_and_bounded() {
+        let mut output = output(TWO, 40);
+        let line = format!("pulled localhost/base:{}", "a".repeat(64));
+        let told = output.take(&line, true);
+        assert_eq!(
+            told,
+            Some(News::Line { text: "pulled docker.io/library/a:1".to_owned(), is_error: true })
+        );
+        assert_eq!(output.take("a hidden value that is long", false), None);
+        assert_eq!(output.take("x", false), None);
+        assert_eq!((output.left_out, output.tail().pop()), (2, Some("x".to_owned())));
+        assert_eq!(output.tail()[1], "a *** that is long");
+    }
 }

@@ -22,7 +22,7 @@ use super::result;
 use super::source::Source;
 use super::turns::Turn;
 use super::volume::Volume;
-use crate::builder::{Base, Built, Order, Origin, Surroundings};
+use crate::builder::{Base, Built, News, Order, Origin, Surroundings};
 use crate::dockerfile::{self, Plan, Values};
 use crate::room::protocol::{Orders, Report, Trouble, Work};
 
@@ -69,7 +69,8 @@ impl Session {
             Origin::Made(_) => "The Dockerfile that was made".to_owned(),
             Origin::Given => "The Dockerfile of the settings".to_owned(),
         };
-        let pairs = order.variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+        let pairs =
+            order.variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned().into()));
         let values: Values = pairs.collect();
         let plan = dockerfile::plan(&source.dockerfile.text, &values)
             .map_err(|invalid| explain::invalid(&name, &invalid))?;
@@ -124,7 +125,7 @@ impl Session {
             Stopped::For(failure) => *failure,
         })?;
         let layout = self.folder.join("out");
-        result::adopt(&layout).map_err(machine("take the image"))?;
+        result::adopt(&layout, &Mask::of(&self.order.variables)).map_err(machine("take the image"))?;
         let bases = bases.into_iter().map(|(base, manifest)| (base.reference, manifest)).collect();
         Ok(Built { layout, bases })
     }
@@ -176,6 +177,10 @@ impl Session {
             Some(room) => room.end().await,
             None => String::new(),
         };
+        if output.left_out > 0 {
+            let text = format!("[{} more lines are not kept]", output.left_out);
+            surroundings.told(News::Line { text, is_error: false });
+        }
         let was_admitted = !matches!(ending, Err(Unfollowed { was_admitted: false, .. }));
         let out_of_memory = if was_admitted { surroundings.dismiss().await } else { false };
         self.room = None;
@@ -242,7 +247,7 @@ impl Session {
             largest_file: self.config.limits.disk,
             dockerfile: dockerfile::rewrite(&self.plan, &manifests, &self.values),
             ignore: self.source.ignore.clone(),
-            secrets: secrets.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            secrets: secrets.map(|(name, value)| (name.clone(), value.to_string())).collect(),
             resolv_conf: (self.config.resolv_conf)(),
             programs: self.config.programs.clone(),
         }
@@ -306,7 +311,7 @@ impl Places<'_> {
         }
         // The image is written to the host's disk, and may be larger than the volume that it was made in: a file with
         // nothing in it takes no room there.
-        (disk::size_of_files(&self.out.join("blobs/sha256")) > limits.disk).then_some(Limit::Disk)
+        (disk::size_of_files(&self.out.join(result::WRITTEN)) > limits.disk).then_some(Limit::Disk)
     }
 }
 

@@ -20,7 +20,7 @@ async fn a_step_that_fails_is_named_with_its_last_lines() {
     let failure = bench.build(&order).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::BuildFailed);
     assert!(
-        failure.message.starts_with("Step 2 of 2 ended with exit code 7: RUN i=0;"),
+        failure.message.starts_with("Step 2 of 2 failed with exit code 7: RUN i=0;"),
         "{}",
         failure.message
     );

@@ -26,7 +26,7 @@ async fn an_image_is_no_larger_than_the_volume_it_is_made_in() {
     assert_eq!(failure.code, FailureCode::BuildTooLarge, "{failure:?}");
     assert!(failure.message.contains("more disk than the 256 MiB"), "{failure:?}");
     let deadline = Instant::now() + Duration::from_secs(60);
-    while std::fs::read_dir(bench.folder.path().join("build/builds")).unwrap().count() > 0 {
+    while std::fs::read_dir(bench.folder.join("build/builds")).unwrap().count() > 0 {
         assert!(Instant::now() < deadline, "something of the builds is still there");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

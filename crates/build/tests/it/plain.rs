@@ -63,9 +63,8 @@ async fn a_shell_of_its_own_counts_and_stages_that_nobody_needs_do_not() {
         FROM tools:1 AS three\nSHELL [\"/bin/sh\", \"-e\", \"-c\"]\nRUN false; echo still going\n\
         FROM one\nCOPY --from=three /etc/passwd /x\n";
     let failure = bench.build(&bench.order(&[("Dockerfile", text)])).await.unwrap_err();
-    println!("{failure:?}");
     assert!(
-        failure.message.starts_with("Step 5 of 7 ended with exit code 1: RUN false; echo still going"),
+        failure.message.starts_with("Step 5 of 7 failed with exit code 1: RUN false; echo still going"),
         "{failure:?}"
     );
     assert!(failure.message.contains("line 7"), "{failure:?}");

@@ -17,11 +17,16 @@ use model::{AppId, BuildSettings, DeploymentId, Failure, FailureCode, Phase};
 use tempfile::TempDir;
 use testkit::image::{Image, Layer, Tar};
 
+#[expect(clippy::print_stdout, reason = "the test harness shows it")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
 /// Says why a test does nothing where it cannot run.
 pub fn is_root() -> bool {
     let is_root = fs::read_to_string("/proc/self/status").unwrap().contains("Uid:\t0\t");
     if !is_root {
-        println!("not run: needs root");
+        say("not run: needs root");
     }
     is_root
 }
@@ -106,7 +111,7 @@ impl Bench {
         tokio::time::timeout(Duration::from_secs(240), self.workshop.build(order, &*self.around))
             .await
             .expect("the build takes too long")
-            .inspect_err(|failure| println!("{failure:?}"))
+            .inspect_err(|failure| say(&format!("{failure:?}")))
     }
 
     pub fn volume(&self) -> PathBuf {
@@ -277,7 +282,7 @@ impl Surroundings for Around {
     }
 
     fn told(&self, news: News) {
-        println!("{news:?}");
+        say(&format!("{news:?}"));
         self.news.lock().unwrap().push(news);
     }
 }
