@@ -58,9 +58,6 @@ impl Default for Limits {
     }
 }
 
-/// A first id that no Debian system gives to anybody: above those of subuid(5) and of systemd-nspawn.
-pub const FIRST_ID: u32 = 0x7000_0000;
-
 impl Config {
     pub(super) fn volumes(&self) -> PathBuf {
         self.folder.join("volumes")

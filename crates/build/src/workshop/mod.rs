@@ -28,7 +28,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use model::{AppId, BuildSettings, DeploymentId, Failure};
 
-pub use config::{Config, FIRST_ID, Limits, Role};
+pub use config::{Config, Limits, Role};
 pub(crate) use result::WRITTEN;
 
 use crate::builder::{Builder, Built, Check, Dockerfile, Order, Surroundings};
