@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::StatusCode;
-use model::Timestamp;
+use model::{CompanyId, Timestamp};
 use store::AuditEntry;
 use uuid::Uuid;
 
@@ -11,19 +11,33 @@ use crate::auth::Caller;
 use crate::error::chain;
 use crate::state::ApiState;
 
+/// Who did it.
+pub enum Actor<'a> {
+    /// The holder of a key.
+    Key(&'a Caller),
+    /// Whoever has the secret of an application's hook.
+    Hook(CompanyId),
+    Nobody,
+}
+
 /// Adds the row. A log that cannot be written is told to the administrator; what was done stays done.
 pub async fn append(
     state: &ApiState,
     operation: &str,
-    caller: Option<&Caller>,
+    actor: Actor<'_>,
     target: Option<Uuid>,
     peer: Option<IpAddr>,
     status: StatusCode,
 ) {
+    let (company, actor) = match actor {
+        Actor::Key(caller) => (Some(caller.key.company), caller.key.id.to_string()),
+        Actor::Hook(company) => (Some(company), "hook".to_owned()),
+        Actor::Nobody => (None, "nobody".to_owned()),
+    };
     let entry = AuditEntry {
         at: Timestamp::now(),
-        company: caller.map(|caller| caller.key.company),
-        actor: caller.map_or_else(|| "nobody".to_owned(), |caller| caller.key.id.to_string()),
+        company,
+        actor,
         action: match status.is_success() {
             true => operation.to_owned(),
             false => format!("{operation} refused with {}", status.as_u16()),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use model::CompanyId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use serde_json::Value;
 use store::{CompanyStore, StoreError};
 use tokio::sync::MutexGuard;
 use uuid::Uuid;
+use wire::Secret;
 
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -46,6 +47,21 @@ impl Call {
     /// The rows of that company.
     pub fn store(&self) -> CompanyStore {
         self.state.store.company(self.company())
+    }
+
+    /// Where the caller reaches this server, such as `https://darsena.example.com`: what its request says, and behind a
+    /// proxy that ends TLS what that says. It goes back to the caller alone, who can only deceive itself.
+    pub fn origin(&self) -> String {
+        let text = |name: HeaderName| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let is_host = |host: &&str| {
+            !host.is_empty() && host.bytes().all(|c| c.is_ascii_alphanumeric() || b".-_:[]".contains(&c))
+        };
+        let host = text(header::HOST).filter(is_host).unwrap_or("localhost");
+        let scheme = match text(HeaderName::from_static("x-forwarded-proto")) {
+            Some("https") => "https",
+            _ => "http",
+        };
+        format!("{scheme}://{host}")
     }
 
     /// A turn to read a record, change it and write it back; it ends when the value is dropped.
@@ -101,17 +117,29 @@ fn quoted(text: &str) -> Option<&str> {
     text.split('`').nth(1)
 }
 
-/// The ids in the path. All of them are UUIDs.
+/// The ids in the path. All of them are UUIDs, but for one that is a secret and no id.
 #[derive(Default)]
-pub struct PathIds(Vec<(String, Uuid)>);
+pub struct PathIds {
+    ids: Vec<(String, Uuid)>,
+    secret: Secret,
+}
 
 impl PathIds {
     /// `None` when one of them is no UUID: then there is no such record.
     pub fn parse<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Self> {
-        params
-            .map(|(name, text)| Some((name.to_owned(), Uuid::try_parse(text).ok()?)))
-            .collect::<Option<Vec<_>>>()
-            .map(Self)
+        let mut path = Self::default();
+        for (name, text) in params {
+            match name {
+                "secret" => path.secret = text.into(),
+                name => path.ids.push((name.to_owned(), Uuid::try_parse(text).ok()?)),
+            }
+        }
+        Some(path)
+    }
+
+    /// What stands for `{secret}`; empty in a path without it.
+    pub fn secret(&self) -> &str {
+        self.secret.expose()
     }
 
     /// An id by its name in the path of the operation.
@@ -120,12 +148,12 @@ impl PathIds {
     }
 
     pub fn find(&self, name: &str) -> Option<Uuid> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, id)| *id)
+        self.ids.iter().find(|(own, _)| own == name).map(|(_, id)| *id)
     }
 
     /// The last one, which names the record that is acted on.
     pub fn last(&self) -> Option<Uuid> {
-        self.0.last().map(|(_, id)| *id)
+        self.ids.last().map(|(_, id)| *id)
     }
 }
 
@@ -184,6 +212,11 @@ impl Answer {
         Ok(Self { status: StatusCode::CREATED, target: Some(target), ..Self::ok(body)? })
     }
 
+    /// 204 without a body.
+    pub fn nothing() -> Self {
+        Self { status: StatusCode::NO_CONTENT, body: Vec::new(), target: None }
+    }
+
     /// 200 with a short confirmation for people.
     pub fn message(text: &str) -> Result<Self, ApiError> {
         Self::ok(&wire::Message::new(text))
@@ -192,6 +225,9 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
+        if self.status == StatusCode::NO_CONTENT {
+            return self.status.into_response();
+        }
         let json = HeaderValue::from_static("application/json");
         (self.status, [(header::CONTENT_TYPE, json)], self.body).into_response()
     }

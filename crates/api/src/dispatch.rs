@@ -13,31 +13,33 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::audit;
+use crate::audit::{self, Actor};
 use crate::auth::{self, Caller};
 use crate::call::{Answer, Call, PathIds, Query};
 use crate::error::ApiError;
 use crate::network::Network;
 use crate::operation::{Needs, OPERATIONS, Operation};
 use crate::permission::Scope;
+use crate::seats::Seat;
 use crate::serve::Peer;
 use crate::state::ApiState;
 
-/// Nothing in the API needs more.
-const MOST_BODY_BYTES: usize = 1024 * 1024;
-/// A body of that size arrives in this time on any line.
+/// A body of a few megabytes arrives in this time on any line.
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// CLI and Terraform provider give up after 30 s; they shall get an answer before that.
 const ANSWER_TIME: Duration = Duration::from_secs(28);
 
+/// A hook is called in much less.
+const SEAT_WAIT: Duration = Duration::from_secs(1);
 /// How late. A connection has one request at a time, so it guesses no faster than that.
 const WRONG_KEY_DELAY: Duration = Duration::from_secs(1);
 
-/// The API under `/v3`, and under `/v3/v3` because some clients write the prefix twice.
+/// The API under `/v3`, and under `/v3/v3` because some clients write the prefix twice. What is called with a secret of
+/// its own is at the root too, as the API file has it.
 pub fn router(state: ApiState) -> Router {
     let mut router = Router::new();
-    for prefix in ["/v3", "/v3/v3"] {
-        for operation in OPERATIONS {
+    for prefix in ["/v3", "/v3/v3", ""] {
+        for operation in OPERATIONS.iter().filter(|row| !prefix.is_empty() || row.needs == Needs::Secret) {
             let path = format!("{prefix}{}", operation.path);
             let method =
                 MethodFilter::try_from(operation.method.clone()).expect("the table has plain methods");
@@ -111,17 +113,26 @@ async fn handle(
             throttle_open(&state, operation, peer)?;
             None
         }
+        Needs::Secret => {
+            throttle_hook(&state, peer)?;
+            None
+        }
         _ => Some(identify(&state, &head.headers, peer).await?),
     };
     if let Some(caller) = &caller {
         let taken = state.throttle.take(caller.key.id, Instant::now());
         taken.map_err(|wait| ApiError::too_many_requests("with this key", wait))?;
     }
+    // Whoever has shown nothing yet may have a large body read, so only a few at a time.
+    let _seat = match operation.needs {
+        Needs::Secret => take_seat(&state, peer)?,
+        _ => None,
+    };
     let target = path.last();
     let allowed = caller.as_ref().map_or(Ok(()), |caller| authorize(operation, caller, &path));
     let result = match allowed {
         Ok(()) => {
-            let body = read(body).await?;
+            let body = read(body, operation.most_body_bytes()).await?;
             let query = Query::parse(head.uri.query().unwrap_or_default());
             let (state, caller, headers) = (state.clone(), caller.clone(), head.headers);
             let call = Call { state, caller, path, query, headers, body, peer };
@@ -130,12 +141,12 @@ async fn handle(
         Err(refusal) => Err(refusal),
     };
     // What needs no key writes its own row: only it knows whether the request is worth one.
-    if operation.is_write() && caller.is_some() {
+    if let (true, Some(caller)) = (operation.is_write(), &caller) {
         let (target, status) = match &result {
             Ok(answer) => (answer.target.or(target), StatusCode::OK),
             Err(refusal) => (target, refusal.status()),
         };
-        audit::append(&state, operation.id, caller.as_ref(), target, peer, status).await;
+        audit::append(&state, operation.id, Actor::Key(caller), target, peer, status).await;
     }
     result
 }
@@ -144,11 +155,17 @@ async fn handle(
 /// address with somebody that guesses is not locked out.
 async fn identify(state: &ApiState, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Caller, ApiError> {
     let identified = auth::identify(state, headers).await;
-    let is_wrong = identified.as_ref().is_err_and(|refusal| refusal.status() == StatusCode::UNAUTHORIZED);
-    if is_wrong && state.wrong_keys.take(peer.map(Network::of), Instant::now()).is_err() {
-        tokio::time::sleep(WRONG_KEY_DELAY).await;
+    if identified.as_ref().is_err_and(|refusal| refusal.status() == StatusCode::UNAUTHORIZED) {
+        wrong_secret(state, peer).await;
     }
     identified
+}
+
+/// Notes that an address presented a wrong key or secret, and takes its time when that is not the first.
+pub async fn wrong_secret(state: &ApiState, peer: Option<IpAddr>) {
+    if state.wrong_keys.take(peer.map(Network::of), Instant::now()).is_err() {
+        tokio::time::sleep(WRONG_KEY_DELAY).await;
+    }
 }
 
 /// What needs no key is anybody's to ask for, so each address gets its share and no more.
@@ -159,6 +176,18 @@ fn throttle_open(state: &ApiState, operation: &Operation, peer: Option<IpAddr>) 
     };
     let taken = throttle.take(peer.map(Network::of), Instant::now());
     taken.map_err(|wait| ApiError::too_many_requests("from this address", wait))
+}
+
+/// The same for the addresses that have a secret of their own.
+fn throttle_hook(state: &ApiState, peer: Option<IpAddr>) -> Result<(), ApiError> {
+    let taken = state.hook_calls.take(peer.map(Network::of), Instant::now());
+    taken.map_err(|wait| ApiError::too_many_requests("from this address", wait))
+}
+
+fn take_seat(state: &ApiState, peer: Option<IpAddr>) -> Result<Option<Seat>, ApiError> {
+    let Some(peer) = peer else { return Ok(None) };
+    let refused = || ApiError::too_many_requests("from this address at the same time", SEAT_WAIT);
+    state.hook_seats.take(peer).map(Some).ok_or_else(refused)
 }
 
 /// A panic ends this request only. A write that is late goes on by itself; a late read is given up.
@@ -193,12 +222,12 @@ fn authorize(operation: &Operation, caller: &Caller, path: &PathIds) -> Result<(
     }
 }
 
-async fn read(body: Body) -> Result<Bytes, ApiError> {
-    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, MOST_BODY_BYTES).collect()).await;
+async fn read(body: Body, most_bytes: usize) -> Result<Bytes, ApiError> {
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, most_bytes).collect()).await;
     match collected {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let message = "The body is larger than 1 MiB.";
+            let message = format!("The body is larger than {} MiB.", most_bytes / (1024 * 1024));
             Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message))
         }
         Ok(Err(_)) => Err(ApiError::bad_request("validation_failed", "The body did not arrive whole.")),

@@ -13,11 +13,16 @@ const LONGEST: usize = 255;
 
 /// The key of a request, bound to what the request asks for: operation, application and body.
 pub fn key(call: &Call, operation: &str) -> Result<Option<RequestKey>, ApiError> {
+    key_for(call, operation, &call.body)
+}
+
+/// The same for a request that says elsewhere what it asks for.
+pub fn key_for(call: &Call, operation: &str, asked: &[u8]) -> Result<Option<RequestKey>, ApiError> {
     let Some(key) = text(&call.headers)? else { return Ok(None) };
     let mut request = Sha256::new();
     request.update(operation);
     request.update(call.path.get("id"));
-    request.update(&call.body);
+    request.update(asked);
     Ok(Some(RequestKey { key, request: hex::encode(request.finalize()) }))
 }
 

@@ -10,8 +10,8 @@ use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::permission::Permission;
 use crate::routes::{
-    api_keys, applications, deployments, docker_registries, env_vars, git_credentials, health, images, logs,
-    processes, projects, repositories, resources, setup,
+    api_keys, applications, deployment_hook, deployments, docker_registries, env_vars, git_credentials,
+    health, images, logs, processes, projects, push_webhook, repositories, resources, setup,
 };
 
 /// One row.
@@ -35,6 +35,8 @@ pub type Handler = fn(Call) -> BoxFuture<'static, Result<Answer, ApiError>>;
 pub enum Needs {
     /// Not even a key.
     Nothing,
+    /// No key, but a secret of the record `{id}`, which the handler holds against what the request shows.
+    Secret,
     /// A valid key, whatever it may do.
     AnyKey,
     /// This permission: for the record `{id}` of the path; for every record when the operation makes one; for
@@ -42,10 +44,20 @@ pub enum Needs {
     Permission(Permission),
 }
 
+const MIB: usize = 1024 * 1024;
+
 impl Operation {
     /// Whether it can change something.
     pub fn is_write(&self) -> bool {
         self.method != Method::GET
+    }
+
+    /// The largest body that is read. What a Git server says of a push is long when many files changed.
+    pub fn most_body_bytes(&self) -> usize {
+        match self.id {
+            "receivePush" => 5 * MIB,
+            _ => MIB,
+        }
     }
 }
 
@@ -55,6 +67,9 @@ macro_rules! row {
     };
     ($id:ident $method:ident $path:literal (any key) => $module:ident::$handler:ident) => {
         row!(@ $id $method $path Needs::AnyKey, $module::$handler, false)
+    };
+    ($id:ident $method:ident $path:literal (secret) => $module:ident::$handler:ident) => {
+        row!(@ $id $method $path Needs::Secret, $module::$handler, false)
     };
     ($id:ident $method:ident $path:literal (nothing, extension) => $module:ident::$handler:ident) => {
         row!(@ $id $method $path Needs::Nothing, $module::$handler, true)
@@ -88,6 +103,18 @@ pub static OPERATIONS: &[Operation] = &[
     row!(getDeployment GET "/applications/{id}/deployments/{deployment_id}" AppRead => deployments::get),
     row!(cancelDeployment POST "/applications/{id}/deployments/{deployment_id}/cancel" AppDeploy => deployments::cancel),
     row!(getDeploymentLogs GET "/applications/{id}/deployments/{deployment_id}/logs" AppRead => logs::deployment),
+
+    row!(getDeploymentHook GET "/applications/{id}/deployment-hook" AppDeploy => deployment_hook::get),
+    row!(enableDeploymentHook POST "/applications/{id}/deployment-hook" AppDeploy => deployment_hook::enable),
+    row!(regenerateDeploymentHook PUT "/applications/{id}/deployment-hook" AppDeploy => deployment_hook::regenerate),
+    row!(disableDeploymentHook DELETE "/applications/{id}/deployment-hook" AppDeploy => deployment_hook::disable),
+    row!(callDeploymentHook POST "/apps/{id}/deploy/{secret}" (secret) => deployment_hook::call),
+
+    row!(getPushWebhook GET "/applications/{id}/push-webhook" AppRead => push_webhook::get),
+    row!(enablePushWebhook POST "/applications/{id}/push-webhook" AppDeploy => push_webhook::enable),
+    row!(regeneratePushWebhook PUT "/applications/{id}/push-webhook" AppDeploy => push_webhook::regenerate),
+    row!(disablePushWebhook DELETE "/applications/{id}/push-webhook" AppDeploy => push_webhook::disable),
+    row!(receivePush POST "/hooks/push/{id}" (secret) => push_webhook::receive),
 
     row!(listProcesses GET "/applications/{id}/processes" AppRead => processes::list),
     row!(getProcess GET "/applications/{id}/processes/{process_id}" AppRead => processes::get),

@@ -5,16 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use model::ApiKeyId;
+use model::{ApiKeyId, AppId};
 use store::Store;
 
 use crate::error::ApiError;
 use crate::network::Network;
 use crate::platform::Platform;
+use crate::seats::Seats;
 use crate::throttle::{Rate, Throttle};
 
 /// So many repositories are fetched at the same time to be looked into.
 const LOOKS_AT_ONCE: usize = 4;
+
+/// So many hooks of one client are looked at at the same time, each with a body of a few megabytes in memory.
+const HOOK_SEATS: usize = 8;
+/// The same for the machine itself, where a proxy may speak for many clients.
+const LOCAL_HOOK_SEATS: usize = 32;
 
 /// How the API behaves on this installation.
 #[derive(Clone, Debug)]
@@ -29,12 +35,17 @@ pub struct ApiConfig {
     pub open_writes: Rate,
     /// How many keys that are none one address may present before each further one is answered late.
     pub wrong_keys: Rate,
+    /// How often one address may call deploy hooks and push webhooks.
+    pub hook_calls: Rate,
+    /// How many deployments the hooks of one application may start.
+    pub hook_deployments: Rate,
 }
 
 impl Default for ApiConfig {
     /// 10 s for a registry; 50 requests a second for each key, 300 at once. Without a key an address may look 100
     /// times a second, 1000 times at once, and try to set up every 5 s, ten times at once. After 20
-    /// wrong keys, or one a second, it waits for the answer to each.
+    /// wrong keys, or one a second, it waits for the answer to each. A Git server tells one address of the pushes to all
+    /// its repositories: 10 a second, 200 at once; the hooks of one application start a deployment every 5 s, 20 at once.
     fn default() -> Self {
         Self {
             registry_wait: Duration::from_secs(10),
@@ -42,6 +53,8 @@ impl Default for ApiConfig {
             open_reads: Rate { per_second: 100.0, burst: 1000.0 },
             open_writes: Rate { per_second: 0.2, burst: 10.0 },
             wrong_keys: Rate { per_second: 1.0, burst: 20.0 },
+            hook_calls: Rate { per_second: 10.0, burst: 200.0 },
+            hook_deployments: Rate { per_second: 0.2, burst: 20.0 },
         }
     }
 }
@@ -59,6 +72,11 @@ pub struct Shared {
     pub open_reads: Throttle<Option<Network>>,
     pub open_writes: Throttle<Option<Network>>,
     pub wrong_keys: Throttle<Option<Network>>,
+    pub hook_calls: Throttle<Option<Network>>,
+    /// For the calls of one application that are right.
+    pub hook_deployments: Throttle<AppId>,
+    /// For the calls whose bodies are being read and looked at.
+    pub hook_seats: Seats,
     /// Held while a record is read, changed and written back: of two changes at the same time none gets lost.
     /// Nothing slow happens meanwhile.
     pub changes: tokio::sync::Mutex<()>,
@@ -80,6 +98,9 @@ impl ApiState {
             open_reads: Throttle::new(config.open_reads),
             open_writes: Throttle::new(config.open_writes),
             wrong_keys: Throttle::new(config.wrong_keys),
+            hook_calls: Throttle::new(config.hook_calls),
+            hook_deployments: Throttle::new(config.hook_deployments),
+            hook_seats: Seats::new(HOOK_SEATS, LOCAL_HOOK_SEATS),
             changes: tokio::sync::Mutex::default(),
             looks: tokio::sync::Semaphore::new(LOOKS_AT_ONCE),
             setup: tokio::sync::Mutex::default(),

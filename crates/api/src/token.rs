@@ -37,6 +37,13 @@ impl Token {
     }
 }
 
+/// A fresh secret of 256 bits, of lower-case hex digits, for an address or a signature.
+pub fn fresh_secret() -> wire::Secret {
+    let mut secret = [0u8; HEX_DIGITS / 2];
+    getrandom::fill(&mut secret).expect("the operating system gives random bytes");
+    wire::Secret::from(hex::encode(secret))
+}
+
 /// The hash of a presented key; `None` when the text has not the form of one.
 pub fn hash_presented(text: &str) -> Option<TokenHash> {
     let digits = text.strip_prefix(PREFIX)?;
@@ -45,6 +52,16 @@ pub fn hash_presented(text: &str) -> Option<TokenHash> {
         return None;
     }
     Some(Sha256::digest(text.as_bytes()).into())
+}
+
+/// What a secret is held against where there is none to hold it against: as long as those of [`fresh_secret`], and
+/// none of them.
+pub const NO_SECRET: &str = "................................................................";
+
+/// Compares two secrets in a time that does not depend on where they differ, nor on the length of what is presented
+/// beyond that of reading it.
+pub fn same_secret(presented: &str, expected: &str) -> bool {
+    same(&Sha256::digest(presented), &Sha256::digest(expected)) && expected != NO_SECRET
 }
 
 /// Compares two secrets in a time that does not depend on where they differ.

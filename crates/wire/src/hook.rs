@@ -22,7 +22,42 @@ pub struct PushWebhook {
     /// Only in the answer that made it: the Git server signs with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
+    /// What the Git server has to send, as it calls it.
+    #[serde(default)]
+    pub events: Vec<String>,
     pub last_called_at: Option<String>,
+}
+
+/// The answer to a Git server. Extension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PushReceived {
+    pub status: PushStatus,
+    /// With `ignored`: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// With `deploying`; the same one however often the same push arrives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<StartedDeployment>,
+}
+
+/// What became of a push. Extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushStatus {
+    Deploying,
+    Ignored,
+}
+
+/// The answer of a deployment hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookDeployment {
+    pub deployment: StartedDeployment,
+}
+
+/// A deployment, for someone who may know no more of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartedDeployment {
+    pub id: String,
 }
 
 /// The body of `POST /applications/{id}/promote`: the image that this application serves is rolled out in another one,

@@ -1,7 +1,7 @@
 //! Deployments of an application.
 
 use model::{AppId, DeploymentId, Trigger};
-use store::RequestKey;
+use store::{CompanyStore, RequestKey};
 use wire::{PromoteApplication, RollbackDeployment, TriggerDeployment};
 
 use crate::call::{Answer, Call, found};
@@ -24,7 +24,7 @@ pub async fn list(call: Call) -> Result<Answer, ApiError> {
 pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
     let app = applications::find(&call).await?;
     let key = idempotency::key(&call, "triggerDeployment")?;
-    if let Some(earlier) = started_before(&call, key.as_ref()).await? {
+    if let Some(earlier) = started_before(&call.store(), key.as_ref()).await? {
         return Answer::ok(&show(&call, &earlier));
     }
     let input: TriggerDeployment = call.json_or_empty()?;
@@ -45,7 +45,7 @@ pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
 pub async fn rollback(call: Call) -> Result<Answer, ApiError> {
     let app = applications::find(&call).await?;
     let key = idempotency::key(&call, "rollbackDeployment")?;
-    if let Some(earlier) = started_before(&call, key.as_ref()).await? {
+    if let Some(earlier) = started_before(&call.store(), key.as_ref()).await? {
         return Answer::ok(&show(&call, &earlier));
     }
     let input: RollbackDeployment = call.json_or_empty()?;
@@ -74,7 +74,7 @@ pub async fn promote(call: Call) -> Result<Answer, ApiError> {
             "it is the application itself; deploy or restart that",
         ));
     }
-    let record = match started_before(&call, key.as_ref()).await? {
+    let record = match started_before(&call.store(), key.as_ref()).await? {
         Some(earlier) => earlier,
         None => call.state.platform.promote(call.company(), from.id, to, key).await?,
     };
@@ -82,12 +82,12 @@ pub async fn promote(call: Call) -> Result<Answer, ApiError> {
 }
 
 /// What the same request started when it came before. Two that come at once are told apart by the database.
-async fn started_before(
-    call: &Call,
+pub async fn started_before(
+    store: &CompanyStore,
     key: Option<&RequestKey>,
 ) -> Result<Option<model::Deployment>, ApiError> {
     match key {
-        Some(key) => Ok(call.store().started_by(key).await?),
+        Some(key) => Ok(store.started_by(key).await?),
         None => Ok(None),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod applications;
+pub mod deployment_hook;
 pub mod deployments;
 pub mod docker_registries;
 pub mod env_vars;
@@ -11,6 +12,7 @@ pub mod images;
 pub mod logs;
 pub mod processes;
 pub mod projects;
+pub mod push_webhook;
 pub mod repositories;
 pub mod resources;
 pub mod setup;

@@ -10,7 +10,7 @@ use model::access::Role;
 use store::{NewKey, Setup, StoreError};
 use wire::{CreatedApiKey, SetupDone};
 
-use crate::audit;
+use crate::audit::{self, Actor};
 use crate::call::{Answer, Call};
 use crate::check;
 use crate::error::ApiError;
@@ -41,7 +41,7 @@ pub async fn setup(call: Call) -> Result<Answer, ApiError> {
         Ok(answer) => (answer.target, StatusCode::OK),
         Err(refusal) => (None, refusal.status()),
     };
-    audit::append(&call.state, "setup", None, target, call.peer, status).await;
+    audit::append(&call.state, "setup", Actor::Nobody, target, call.peer, status).await;
     result
 }
 

@@ -8,6 +8,7 @@ use crate::check;
 use crate::error::ApiError;
 use crate::platform::GitProblem;
 use crate::rules::application::get;
+use crate::rules::push::filter;
 
 mod path;
 
@@ -59,6 +60,7 @@ pub fn git(
     if let Some(name) = &branch {
         revision("default_branch", Revision::Named(name.clone()))?;
     }
+    filter::check(kept)?;
     Ok(GitSource { url, branch, credential: logins.repository, build: build(known, kept, input, logins)? })
 }
 

@@ -42,7 +42,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
 });
 
 /// What is built of stage 2: everything about repositories.
-const OF_STAGE_2: [&str; 8] = [
+const OF_STAGE_2: [&str; 18] = [
     "listGitProviders",
     "inspectRepository",
     "listGitCredentials",
@@ -51,6 +51,16 @@ const OF_STAGE_2: [&str; 8] = [
     "updateGitCredential",
     "deleteGitCredential",
     "promoteApplication",
+    "getDeploymentHook",
+    "enableDeploymentHook",
+    "regenerateDeploymentHook",
+    "disableDeploymentHook",
+    "callDeploymentHook",
+    "getPushWebhook",
+    "enablePushWebhook",
+    "regeneratePushWebhook",
+    "disablePushWebhook",
+    "receivePush",
 ];
 
 /// The operations that this server has: stage 1 and a part of stage 2.

@@ -11,6 +11,7 @@ async fn every_operation_of_stage_1_fits_the_file() {
     let company = walk_keys_and_resources(&server).await;
     walk_credentials(&server).await;
     walk_git(&server, company).await;
+    walk_hooks(&server).await;
     walk_an_application(&server, company).await;
     walk_projects(&server).await;
 
@@ -68,6 +69,26 @@ async fn walk_git(server: &Server, company: model::CompanyId) {
     let target = json!({"target_app_id": live["id"]});
     let promoted = server.post(&format!("{staging}/promote"), target).await.expect(200);
     assert_eq!((&promoted["app_id"], &promoted["trigger"]), (&live["id"], &json!("PROMOTE")));
+}
+
+async fn walk_hooks(server: &Server) {
+    let app = text(&server.app("hooked").await["id"]);
+    let hook = format!("/applications/{app}/deployment-hook");
+    server.call("POST", &hook, None).await.expect(201);
+    server.get(&hook).await.expect(200);
+    let made = server.call("PUT", &hook, None).await.expect(200);
+    let url = text(&made["url"]);
+    let call = url.split("/v3").nth(1).expect("a path");
+    server.send("POST", call, None, None).await.expect(200);
+    server.call("DELETE", &hook, None).await.expect(204);
+
+    let webhook = format!("/applications/{app}/push-webhook");
+    server.call("POST", &webhook, None).await.expect(201);
+    server.get(&webhook).await.expect(200);
+    let made = server.call("PUT", &webhook, None).await.expect(200);
+    let body = json!({"zen": "Keep it simple."}).to_string();
+    crate::pushes::send(server, &app, &text(&made["secret"]), "ping", body).await.expect(200);
+    server.call("DELETE", &webhook, None).await.expect(204);
 }
 
 async fn walk_an_application(server: &Server, company: model::CompanyId) {

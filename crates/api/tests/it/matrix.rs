@@ -82,6 +82,9 @@ impl Caller {
     fn expected(&self, operation: &Operation) -> Expected {
         match (operation.needs, &self.who) {
             (Needs::Nothing, _) => Expected::Through,
+            // A key is no secret of an application, whoever has it.
+            (Needs::Secret, _) if operation.id == "receivePush" => Expected::Exactly(401),
+            (Needs::Secret, _) => Expected::Exactly(404),
             (_, Who::Nobody) => Expected::Exactly(401),
             (Needs::AnyKey, _) => Expected::Through,
             (Needs::Permission(_), Who::Foreigner) if operation.path.contains("{id}") => {
@@ -167,6 +170,9 @@ impl Records {
         let project = text(&server.post("/projects", json!({"display_name": "p"})).await.expect(201)["id"]);
         let service = json!({"service_id": app, "service_type": "app"});
         server.post(&format!("/projects/{project}/services"), service).await.expect(200);
+        for hook in ["deployment-hook", "push-webhook"] {
+            server.call("POST", &format!("{path}/{hook}"), None).await.expect(201);
+        }
         Self {
             process: text(&process["data"][0]["id"]),
             env_var: text(&var["id"]),
@@ -194,7 +200,8 @@ impl Records {
             .replace("{process_id}", &self.process)
             .replace("{env_var_id}", &self.env_var)
             .replace("{deployment_id}", &self.deployment)
-            .replace("{service_id}", &self.app);
+            .replace("{service_id}", &self.app)
+            .replace("{secret}", &"ab".repeat(32));
         format!("{path}{query}")
     }
 
@@ -206,6 +213,8 @@ impl Records {
             format!("{app}/processes"),
             format!("{app}/env-vars"),
             format!("{app}/deployments"),
+            format!("{app}/deployment-hook"),
+            format!("{app}/push-webhook"),
             format!("/projects/{}", self.project),
             format!("/api-keys/{}", self.key),
             format!("/docker-registries/{}", self.credential),

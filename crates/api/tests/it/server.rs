@@ -67,7 +67,7 @@ impl Server {
         Self::with(ApiConfig { registry_wait, ..quick() }).set_up().await
     }
 
-    async fn set_up(mut self) -> Self {
+    pub async fn set_up(mut self) -> Self {
         let server = &mut self;
         let token = server.setup_token().await;
         let body = json!({
@@ -192,16 +192,18 @@ impl Server {
     }
 }
 
-const EVERYTHING: Rate = Rate { per_second: 1000.0, burst: 100_000.0 };
+pub const EVERYTHING: Rate = Rate { per_second: 1000.0, burst: 100_000.0 };
 
 /// Gives up on a registry soon, yet not before the database of a busy machine has answered, and lets every request in.
-fn quick() -> ApiConfig {
+pub fn quick() -> ApiConfig {
     ApiConfig {
         registry_wait: Duration::from_secs(3),
         rate: EVERYTHING,
         open_reads: EVERYTHING,
         open_writes: EVERYTHING,
         wrong_keys: EVERYTHING,
+        hook_calls: EVERYTHING,
+        hook_deployments: EVERYTHING,
     }
 }
 
