@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Command;
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
 use super::protocol::{Orders, Report, Trouble, Work};
 use super::{pump, report};
 use crate::workshop::WRITTEN;
@@ -15,6 +17,8 @@ use crate::workshop::WRITTEN;
 const RESULT: &str = "localhost/built:latest";
 /// Folder in memory, for what is secret and for what only counts now.
 const DESK: &str = "/run/desk";
+/// Folder for the result.
+const OUT: &str = "/out";
 /// What the builder keeps cache mounts in, of the folder for temporary files.
 const CACHE_MOUNTS: &str = "buildah-cache";
 
@@ -36,7 +40,11 @@ pub(super) fn build(orders: &Orders) -> Result<Report, Trouble> {
         say(&Report::Taken { base: base.clone() })?;
     }
     doing(Work::Building)?;
+    // Debian's builder follows a link of an image or of the context when it binds a folder (CVE-2024-1753), so a step
+    // may see all of the room. Of that the folder for the result alone is on the host's disk and can be written to.
+    cover(OUT)?;
     buildah.run(&build_words(orders))?;
+    uncover(OUT)?;
     doing(Work::Writing)?;
     // Compressing is left out: the layers are unpacked at once on this machine. Only this form of a result allows it.
     buildah.run(&[
@@ -46,7 +54,7 @@ pub(super) fn build(orders: &Orders) -> Result<Report, Trouble> {
         "--format",
         "oci",
         RESULT,
-        &format!("dir:/out/{WRITTEN}"),
+        &format!("dir:{OUT}/{WRITTEN}"),
     ])?;
     let (size, used) = usage()?;
     if used > size / 100 * FULL || images() > MANY {
@@ -55,6 +63,17 @@ pub(super) fn build(orders: &Orders) -> Result<Report, Trouble> {
     }
     let (size, used) = usage()?;
     Ok(Report::Built { size, used })
+}
+
+/// Hides a folder behind an empty one.
+fn cover(folder: &str) -> Result<(), Trouble> {
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("cover"), folder, Some("tmpfs"), flags, Some("size=4k"))
+        .map_err(Trouble::machine("hiding the folder for the image"))
+}
+
+fn uncover(folder: &str) -> Result<(), Trouble> {
+    umount2(folder, MntFlags::empty()).map_err(Trouble::machine("showing the folder for the image"))
 }
 
 /// Bytes of the volume, and how many are used.

@@ -20,7 +20,7 @@ fn complete_history(layout: &Path) -> io::Result<()> {
     let mut index = read(&layout.join("index.json"))?;
     let mut manifest = read(&blob(layout, &index["manifests"][0]["digest"])?)?;
     let mut config = read(&blob(layout, &manifest["config"]["digest"])?)?;
-    if !complete(&mut config) {
+    if !complete(&mut config)? {
         return Ok(());
     }
     (manifest["config"]["digest"], manifest["config"]["size"]) = write(layout, &config)?;
@@ -28,22 +28,27 @@ fn complete_history(layout: &Path) -> io::Result<()> {
     fs::write(layout.join("index.json"), index.to_string())
 }
 
-/// Completes the history of an image's configuration; gives whether anything was missing.
-fn complete(config: &mut Value) -> bool {
+/// Completes the history of an image's configuration; gives whether anything was missing. Whoever made the image may
+/// have written anything there.
+fn complete(config: &mut Value) -> io::Result<bool> {
     let layers = config["rootfs"]["diff_ids"].as_array().map_or(0, Vec::len);
+    let fields = config.as_object_mut().ok_or_else(|| io::Error::other("its configuration is no object"))?;
     let is_layer = |entry: &&Value| entry["empty_layer"] != json!(true);
-    let told = config["history"].as_array().map_or(0, |history| history.iter().filter(is_layer).count());
-    let mut was_missing = told != layers;
+    let fits = |history: &Vec<Value>| {
+        history.iter().all(Value::is_object) && history.iter().filter(is_layer).count() == layers
+    };
+    let mut was_missing = !fields.get("history").and_then(Value::as_array).is_some_and(fits);
     if was_missing {
-        config["history"] = json!(vec![json!({"created_by": "base image"}); layers]);
+        fields.insert("history".to_owned(), json!(vec![json!({"created_by": "base image"}); layers]));
     }
-    for entry in
-        config["history"].as_array_mut().into_iter().flatten().filter(|entry| entry["created"].is_null())
-    {
-        entry["created"] = json!("1970-01-01T00:00:00Z");
-        was_missing = true;
+    let entries = fields.get_mut("history").and_then(Value::as_array_mut).into_iter().flatten();
+    for entry in entries.filter_map(Value::as_object_mut) {
+        if entry.get("created").is_none_or(Value::is_null) {
+            entry.insert("created".to_owned(), json!("1970-01-01T00:00:00Z"));
+            was_missing = true;
+        }
     }
-    was_missing
+    Ok(was_missing)
 }
 
 fn read(path: &Path) -> io::Result<Value> {
@@ -90,16 +95,28 @@ mod tests {
             {"created": "2024-01-01T00:00:00Z", "created_by": "b"},
         ]});
         let before = whole.clone();
-        assert!(!complete(&mut whole));
+        assert!(!complete(&mut whole).unwrap());
         assert_eq!(whole, before);
 
         whole["history"][2]["created"] = Value::Null;
-        assert!(complete(&mut whole));
+        assert!(complete(&mut whole).unwrap());
         assert_eq!(whole["history"][2]["created_by"], "b");
         assert!(whole["history"][2]["created"].is_string());
 
         let mut none = json!({"rootfs": layers});
-        assert!(complete(&mut none));
+        assert!(complete(&mut none).unwrap());
         assert_eq!(none["history"].as_array().unwrap().len(), 2);
+    }
+    #[test]
+    fn a_history_of_anything_else_is_replaced() {
+        let layers = json!({"diff_ids": ["sha256:a"]});
+        for history in [json!(["a"]), json!([1]), json!({"a": 1}), json!("a"), json!([[]]), json!([null])] {
+            let mut config = json!({"rootfs": layers, "history": history});
+            assert!(complete(&mut config).unwrap(), "{config}");
+            assert_eq!(config["history"][0]["created_by"], "base image");
+        }
+        for config in [json!([]), json!("a"), json!(null)] {
+            assert!(complete(&mut config.clone()).is_err(), "{config}");
+        }
     }
 }

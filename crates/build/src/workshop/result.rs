@@ -64,7 +64,7 @@ fn hide_arguments(blobs: &OwnedFd, manifest: &mut Value, mask: &Mask) -> io::Res
     let digest = digest.ok_or_else(|| io::Error::other("the manifest names no configuration"))?;
     let mut config = read_json(openat(blobs, digest.hex(), FILE, Mode::empty())?)?;
     let mut was_hidden = false;
-    for entry in config["history"].as_array_mut().into_iter().flatten() {
+    for entry in config.get_mut("history").and_then(Value::as_array_mut).into_iter().flatten() {
         let Some(text) = entry["created_by"].as_str() else { continue };
         let hidden = mask.hide(text.to_owned());
         was_hidden |= hidden != text;
@@ -168,6 +168,12 @@ mod tests {
         let reason = |out: &tempfile::TempDir| adopt(out).unwrap_err().to_string();
         assert!(reason(&written(&[manifest, ("other", "")])).contains("no part"));
         assert!(reason(&written(&[(&blob, "")])).contains("no manifest"));
+        for config in ["[]", "\"a\"", r#"{"history":["a",1,null]}"#] {
+            adopt(&written(&[manifest, (&blob, config)])).unwrap();
+        }
+        for manifest in ["[]", "1", r#"{"config":[]}"#] {
+            assert!(reason(&written(&[("manifest.json", manifest)])).contains("no configuration"));
+        }
         let linked = written(&[manifest]);
         symlink("/etc/shadow", linked.path().join(WRITTEN).join(&blob)).unwrap();
         assert!(adopt(&linked).is_err());

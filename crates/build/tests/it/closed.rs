@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use testkit::image::{Image, Layer, Tar};
+
 use crate::support::{Bench, first_id, image_holds, is_root};
 
 /// A folder of the host that nobody but root may read, with a secret.
@@ -82,4 +84,31 @@ async fn a_step_finds_nothing_of_the_host() {
     let seen = lines.iter().filter(|line| !line.contains("No such file"));
     assert!(seen.clone().all(|line| !line.contains(&data) && !line.contains(MARK)), "{lines:#?}");
     assert!(lines.iter().filter(|line| line.starts_with("process ")).all(|line| !line.contains("buildah")));
+}
+
+/// CVE-2024-1753: Debian's builder follows a link when it binds a folder into a step.
+#[tokio::test]
+async fn a_link_that_is_bound_leads_into_the_room_and_no_further() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let root = Image::new().layer(Layer::gzip(Tar::new().symlink("root", "/").file("a", "a", 0o644))).build();
+    bench.around.offer("docker.io/library/linked:1", root);
+    fs::write(bench.folder.join("secret"), MARK).unwrap();
+    let data = bench.folder.display();
+    let text = format!(
+        "FROM tools:1\n\
+         RUN --mount=type=bind,from=linked:1,source=/root,target=/mnt,rw \\\n\
+           ls /mnt /mnt{data}; cat /mnt{data}/secret /mnt/etc/shadow || echo not of the host; \\\n\
+           cat /mnt/proc/1/environ /mnt/proc/1/mem || echo not of its keeper; \\\n\
+           touch /mnt/out/image || echo not written; touch /mnt/usr/a || echo not changed\n"
+    );
+    let built = bench.build(&bench.order(&[("Dockerfile", &text)])).await.unwrap();
+    assert!(!image_holds(&built.layout, MARK));
+    let lines = bench.around.lines();
+    for wanted in ["not of the host", "not of its keeper", "not written", "not changed"] {
+        assert!(lines.iter().any(|line| line == wanted), "{wanted} in {lines:#?}");
+    }
+    assert!(lines.iter().all(|line| !line.contains(MARK)), "{lines:#?}");
 }
