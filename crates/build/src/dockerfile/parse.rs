@@ -129,6 +129,9 @@ fn check(instruction: &Instruction, escape: char) -> Result<(), Invalid> {
     {
         return invalid(format!("{keyword} --{flag} is not understood by the builder of this machine"));
     }
+    if let Some(network) = instruction.flag("network").filter(|network| *network != "default") {
+        return invalid(format!("RUN --network={network} is not understood by the builder of this machine"));
+    }
     if instruction.rest.is_empty() {
         return invalid(format!("{keyword} has nothing behind it"));
     }
@@ -191,11 +194,11 @@ mod tests {
     #[test]
     fn flags_stand_before_the_rest() {
         let file =
-            parse("FROM a\nRUN --mount=type=cache,target=\"/a b\" --network=none make --flag").unwrap();
+            parse("FROM a\nRUN --mount=type=cache,target=\"/a b\" --network=default make --flag").unwrap();
         let run = &file.instructions[1];
-        assert_eq!(run.flags, ["--mount=type=cache,target=\"/a b\"", "--network=none"]);
+        assert_eq!(run.flags, ["--mount=type=cache,target=\"/a b\"", "--network=default"]);
         assert_eq!(run.rest, "make --flag");
-        assert_eq!(run.flag("network"), Some("none"));
+        assert_eq!(run.flag("network"), Some("default"));
         assert_eq!(run.flag("net"), None);
     }
 
@@ -206,6 +209,7 @@ mod tests {
             ("FROM a\n\nCOPY", 3, "COPY has nothing"),
             ("FROM a\nADD --checksum=sha256:1 b c", 2, "ADD --checksum"),
             ("FROM a\nCOPY --parents b c", 2, "COPY --parents"),
+            ("FROM a\nRUN --network=none b", 2, "RUN --network=none"),
             ("FROM a\nRUN <<EOF\necho\nEOF", 2, "here-document"),
             ("FROM a\nCOPY <<-\"END\" /b\nx\nEND", 2, "here-document"),
             (&format!("FROM a\nARG {}", "b ".repeat(2000)), 2, "more than 2000"),

@@ -62,8 +62,8 @@ fn written(
 
 /// A flag with the base image's own name; `None`: left out.
 fn changed(flag: &str, named: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    // It says only how the result is kept.
-    if flag_name(flag) == "link" {
+    // One says only how the result is kept, the other what is so anyway; Debian's builder knows neither.
+    if matches!(flag_name(flag), "link" | "network") {
         return None;
     }
     if let Some(name) = flag_value(flag, "from").and_then(named) {

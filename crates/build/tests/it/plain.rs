@@ -84,3 +84,33 @@ async fn a_shell_of_its_own_counts_and_stages_that_nobody_needs_do_not() {
     let wanted = [(1, "one"), (2, "one"), (3, "three"), (4, "three"), (5, "three"), (6, "4"), (7, "4")];
     assert_eq!(stages, wanted.map(|(number, stage)| (number, stage.to_owned())));
 }
+
+#[tokio::test]
+async fn what_dockerfiles_use_works() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let text = "FROM tools:1\nWORKDIR /work\nCOPY --chmod=0750 --chown=1000:1000 [\"a file\", \"./\"]\n\
+        RUN ls -ln '/work/a file'\nUSER 1000:1000\nWORKDIR /tmp/mine\n\
+        RUN id && touch /tmp/own && ls -ln /tmp/own\nUSER 0\n\
+        RUN --mount=type=bind,source=deep,target=/bound ls /bound && (touch /bound/x || echo read only)\n\
+        RUN --mount=type=bind,from=tools:1,source=/etc,target=/bound cat /bound/passwd\n\
+        RUN --mount=type=tmpfs,target=/memory touch /memory/x && ls /memory\n\
+        RUN --network=default echo with a network\n\
+        RUN touch /etc/x && chmod 4755 /etc/x && dd if=/dev/urandom of=/dev/null bs=1 count=1 && ls /dev/shm\n\
+        ADD deep/ /added/\nVOLUME /kept\nEXPOSE 80\nHEALTHCHECK --interval=5s --timeout=3s --start-period=1s --retries=3 CMD true\nLABEL a=\"b c\" \\\n  d=e\n\
+        STOPSIGNAL SIGINT\nCMD [\"/bin/sh\"]\n";
+    let files = [("Dockerfile", text), ("a file", "with a blank"), ("deep/b", "b"), ("deep/er/c", "c")];
+    let built = bench.build(&bench.order(&files)).await.unwrap();
+    let lines = bench.around.lines();
+    for part in
+        ["-rwxr-x--- 1 1000 1000", "uid=1000", " 1000 1000 ", "read only", "root:x:0", "with a network"]
+    {
+        assert!(lines.iter().any(|line| line.contains(part)), "{part} in {lines:#?}");
+    }
+    let config = image_config(&built.layout);
+    for part in ["\"/kept\"", "80/tcp", "\"b c\"", "SIGINT", "\"WorkingDir\":\"/tmp/mine\""] {
+        assert!(config.contains(part), "{part} in {config}");
+    }
+}

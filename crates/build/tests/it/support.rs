@@ -34,10 +34,10 @@ pub fn is_root() -> bool {
 /// An image with a shell and a few tools.
 pub fn tools() -> testkit::image::Built {
     let mut tar = Tar::new();
-    for folder in ["bin", "usr", "usr/bin", "tmp", "etc"] {
+    for folder in ["bin", "usr", "usr/bin", "etc"] {
         tar = tar.dir(folder, 0o755);
     }
-    tar = tar.file("etc/passwd", "root:x:0:0:root:/:/bin/sh\n", 0o644);
+    tar = tar.dir("tmp", 0o1777).file("etc/passwd", "root:x:0:0:root:/:/bin/sh\n", 0o644);
     tar = tar.host_file(Path::new("/bin/dash"), "bin/sh").unwrap();
     let names = [
         "dash", "cat", "cp", "ls", "sleep", "dd", "mkdir", "chmod", "id", "find", "grep", "env", "touch",
