@@ -67,11 +67,23 @@ impl Room {
         line.trim_end().to_owned()
     }
 
+    /// Waits for its end; gives whether it ended well.
+    fn ended_well(&mut self) -> bool {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// All that it prints until its end.
     fn lines(&mut self) -> Vec<String> {
         self.tell();
         let lines = self.output.by_ref().lines().map(Result::unwrap).collect();
-        self.child.wait().unwrap();
+        self.ended_well();
         lines
     }
 }
@@ -121,8 +133,7 @@ async fn a_fork_bomb_of_a_guest_is_bounded_and_gone() {
     bench.until("it forks", || processes(&bench, room.id) > 20).await;
     assert!(processes(&bench, room.id) <= 40);
     assert!(!bench.engine.dismiss(room.id).await.unwrap());
-    let status = room.child.wait().unwrap();
-    assert!(!status.success(), "{status}");
+    assert!(!room.ended_well());
     assert_eq!(processes(&bench, room.id), 0);
     bench.finish().await;
 }
@@ -203,9 +214,9 @@ async fn guests_of_an_engine_that_is_gone_are_left_over() {
     let again = Room::open(&["sleep"]);
     let guest = Guest { id: rooms[0].id, ..again.guest() };
     next.admit(&guest).await.unwrap();
-    assert!(!rooms[0].child.wait().unwrap().success());
+    assert!(!rooms[0].ended_well());
     next.mend().await.unwrap();
-    assert!(!rooms[1].child.wait().unwrap().success());
+    assert!(!rooms[1].ended_well());
     assert_eq!((processes(&bench, rooms[0].id), processes(&bench, rooms[1].id)), (2, 0));
     assert_eq!(bench.interfaces().len(), 1);
     next.down().await.unwrap();
