@@ -15,6 +15,8 @@ pub(super) struct Instruction {
     pub rest: String,
     /// Its lines as they stand in the file.
     pub raw: String,
+    /// What its shell is told, when that stands in lines behind it.
+    pub script: Option<String>,
 }
 
 impl Instruction {
@@ -30,7 +32,7 @@ impl Instruction {
             rest = rest[end..].trim_start();
         }
         let keyword = text[..end].to_ascii_uppercase();
-        Self { line, keyword, flags, rest: rest.to_owned(), raw }
+        Self { line, keyword, flags, rest: rest.to_owned(), raw, script: None }
     }
 
     /// As people read it, on one line.

@@ -5,6 +5,7 @@
 //! with the line, because its own words would be hard to place.
 
 mod expand;
+mod here;
 mod instruction;
 mod parse;
 mod rewrite;

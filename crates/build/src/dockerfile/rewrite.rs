@@ -21,21 +21,56 @@ pub(crate) fn rewrite(plan: &Plan, manifests: &BTreeMap<String, Digest>, values:
     if plan.file.escape != '\\' {
         text.push_str(&format!("# escape={}\n", plan.file.escape));
     }
+    let mut shells = Shells::default();
     for (at, instruction) in plan.file.instructions.iter().enumerate() {
+        shells.read(plan, at, instruction);
         let uses: Vec<&Use> = plan.uses.iter().filter(|one| one.at == at).collect();
         let named = |word: &str| {
             let found = uses.iter().find(|one| one.word == word)?;
             manifests.get(&found.base.reference.to_string()).map(local_name)
         };
-        text.push_str(&written(instruction, &named, plan.file.escape, values));
+        text.push_str(&written(instruction, &named, shells.current(), plan.file.escape, values));
         text.push('\n');
     }
     text
 }
 
+/// The shell of each stage, as far as the file tells.
+#[derive(Default)]
+struct Shells(Vec<Vec<String>>);
+
+impl Shells {
+    fn read(&mut self, plan: &Plan, at: usize, instruction: &Instruction) {
+        match instruction.keyword.as_str() {
+            "FROM" => {
+                let end = words::end_of_word(&instruction.rest, plan.file.escape);
+                let word = &instruction.rest[..end];
+                let before = plan.stages.iter().take_while(|stage| stage.from < at);
+                let is_it = |name: &String| name.eq_ignore_ascii_case(word);
+                let parent =
+                    before.enumerate().filter(|(_, stage)| stage.name.as_ref().is_some_and(is_it)).last();
+                let inherited = parent.and_then(|(index, _)| self.0.get(index).cloned());
+                self.0.push(inherited.unwrap_or_else(|| ["/bin/sh", "-c"].map(str::to_owned).to_vec()));
+            }
+            "SHELL" => {
+                if let (Some(last), Ok(words)) = (self.0.last_mut(), serde_json::from_str(&instruction.rest))
+                {
+                    *last = words;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn current(&self) -> &[String] {
+        self.0.last().map_or(&[], Vec::as_slice)
+    }
+}
+
 fn written(
     instruction: &Instruction,
     named: &dyn Fn(&str) -> Option<String>,
+    shell: &[String],
     escape: char,
     values: &Values,
 ) -> String {
@@ -49,11 +84,17 @@ fn written(
             let words = words::split(&instruction.rest, escape).into_iter();
             words.map(|word| argument(word, escape, values)).collect::<Vec<_>>().join("\n")
         }
-        "COPY" | "ADD" | "RUN" if !instruction.flags.is_empty() => {
+        "COPY" | "ADD" | "RUN" if !instruction.flags.is_empty() || instruction.script.is_some() => {
             let flags = instruction.flags.iter().filter_map(|flag| changed(flag, named));
             let mut words: Vec<String> = vec![instruction.keyword.clone()];
             words.extend(flags);
-            words.push(instruction.rest.clone());
+            words.push(match &instruction.script {
+                Some(script) => {
+                    let arguments: Vec<&str> = shell.iter().map(String::as_str).chain([&**script]).collect();
+                    serde_json::json!(arguments).to_string()
+                }
+                None => instruction.rest.clone(),
+            });
             words.join(" ")
         }
         _ => instruction.raw.clone(),
@@ -144,5 +185,22 @@ mod tests {
         let plan = plan("# escape=`\nFROM scratch\nARG A\n", &values).unwrap();
         let wanted = "# escape=`\nFROM scratch\nARG A=\"C:\\x ``y``\"\n";
         assert_eq!(rewrite(&plan, &BTreeMap::new(), &values), wanted);
+    }
+
+    #[test]
+    fn here_documents_become_arguments_of_the_stages_shell() {
+        let text = "FROM a AS one\nSHELL [\"/bin/bash\", \"-ec\"]\nRUN <<EOF\necho \"$A\"\nEOF\n\
+            FROM one\nRUN --mount=type=cache,target=/c cat <<-EOF > /b\n\tx\n\tEOF\nFROM scratch\nRUN <<X\nX\n";
+        let plan = plan(text, &Values::new()).unwrap();
+        let text = rewrite(&plan, &BTreeMap::new(), &Values::new());
+        let runs: Vec<&str> = text.lines().filter(|line| line.starts_with("RUN")).collect();
+        assert_eq!(
+            runs,
+            [
+                r#"RUN ["/bin/bash","-ec","echo \"$A\"\n"]"#,
+                r#"RUN --mount=type=cache,target=/c ["/bin/bash","-ec","cat <<-EOF > /b\nx\nEOF\n"]"#,
+                r#"RUN ["/bin/sh","-c",""]"#,
+            ]
+        );
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use build::Limits;
+use build::{Builder, Limits};
 use model::FailureCode;
 
-use crate::support::{Bench, is_root};
+use crate::support::{Bench, config, is_root};
 
 #[tokio::test]
 async fn a_step_that_fails_is_named_with_its_last_lines() {
@@ -142,4 +142,38 @@ async fn a_log_without_end_is_cut() {
     let bytes: usize = bench.around.lines().iter().map(|line| line.len() + 1).sum();
     assert!(bytes <= 10_000, "{bytes}");
     assert!(failure.log_tail.contains(&"the last".to_owned()), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_build_that_ran_out_of_memory_says_so() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    *bench.around.is_out_of_memory.lock().unwrap() = true;
+    let failure =
+        bench.build(&bench.order(&[("Dockerfile", "FROM tools:1\nRUN exit 137\n")])).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::BuildTooLarge, "{failure:?}");
+    assert!(failure.message.contains("ran out of memory during step 2 of 2"), "{}", failure.message);
+    assert_eq!(*bench.around.dismissed.lock().unwrap(), 1);
+    // One that came to its end did so all the same.
+    bench.build(&bench.order(&[("Dockerfile", "FROM tools:1\n")])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_without_the_builder_says_what_to_install() {
+    if !is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path(), Limits { disk: 1 << 30, reserve: 64 << 20, ..Limits::default() });
+    config.programs.buildah = "/usr/bin/no-buildah".into();
+    let bench = Bench::of(folder.path(), config);
+    let failure = bench.build(&bench.order(&[("Dockerfile", "FROM tools:1\n")])).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::BuilderMissing, "{failure:?}");
+    assert!(failure.hint.unwrap().contains("darsena doctor"));
+    let checks = bench.workshop.check().await;
+    let missing: Vec<_> = checks.iter().filter(|check| !check.ok).collect();
+    assert_eq!(missing.len(), 1, "{checks:?}");
+    assert!(missing[0].hint.as_ref().unwrap().contains("apt-get install buildah"), "{checks:?}");
 }

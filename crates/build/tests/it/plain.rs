@@ -98,15 +98,24 @@ async fn what_dockerfiles_use_works() {
         RUN --mount=type=bind,from=tools:1,source=/etc,target=/bound cat /bound/passwd\n\
         RUN --mount=type=tmpfs,target=/memory touch /memory/x && ls /memory\n\
         RUN --network=default echo with a network\n\
+        RUN <<EOF\nset -e\nfor i in 1 2; do\n  echo \"document $i $HOME\"\ndone\nEOF\n\
+        RUN cat <<'END' > /text && cat /text\nin \\ \"quotes\" $HOME\nEND\n\
         RUN touch /etc/x && chmod 4755 /etc/x && dd if=/dev/urandom of=/dev/null bs=1 count=1 && ls /dev/shm\n\
         ADD deep/ /added/\nVOLUME /kept\nEXPOSE 80\nHEALTHCHECK --interval=5s --timeout=3s --start-period=1s --retries=3 CMD true\nLABEL a=\"b c\" \\\n  d=e\n\
         STOPSIGNAL SIGINT\nCMD [\"/bin/sh\"]\n";
     let files = [("Dockerfile", text), ("a file", "with a blank"), ("deep/b", "b"), ("deep/er/c", "c")];
     let built = bench.build(&bench.order(&files)).await.unwrap();
     let lines = bench.around.lines();
-    for part in
-        ["-rwxr-x--- 1 1000 1000", "uid=1000", " 1000 1000 ", "read only", "root:x:0", "with a network"]
-    {
+    for part in [
+        "-rwxr-x--- 1 1000 1000",
+        "uid=1000",
+        " 1000 1000 ",
+        "read only",
+        "root:x:0",
+        "with a network",
+        "document 2 /",
+        "in \\ \"quotes\" $HOME",
+    ] {
         assert!(lines.iter().any(|line| line.contains(part)), "{part} in {lines:#?}");
     }
     let config = image_config(&built.layout);

@@ -79,7 +79,11 @@ impl Bench {
     }
 
     fn open(folder: &Path, limits: Limits) -> Self {
-        let workshop = Workshop::open(config(folder, limits)).unwrap();
+        Self::of(folder, config(folder, limits))
+    }
+
+    pub fn of(folder: &Path, config: Config) -> Self {
+        let workshop = Workshop::open(config).unwrap();
         let around = Arc::new(Around::default());
         around.offer("docker.io/library/tools:1", tools());
         Self {
@@ -227,6 +231,7 @@ pub struct Around {
     pub fetched: Mutex<Vec<String>>,
     pub admitted: Mutex<Vec<u32>>,
     pub dismissed: Mutex<u32>,
+    pub is_out_of_memory: Mutex<bool>,
 }
 
 impl Around {
@@ -278,7 +283,7 @@ impl Surroundings for Around {
 
     async fn dismiss(&self) -> bool {
         *self.dismissed.lock().unwrap() += 1;
-        false
+        *self.is_out_of_memory.lock().unwrap()
     }
 
     fn told(&self, news: News) {
