@@ -14,7 +14,7 @@ pub enum Manager {
         version: String,
         is_locked: bool,
     },
-    /// Yarn 1, which is part of Node.js' images before version 26.
+    /// Yarn 1.
     YarnClassic {
         is_locked: bool,
         is_in_image: bool,
@@ -22,13 +22,14 @@ pub enum Manager {
     /// Yarn 2 and later.
     Yarn {
         is_locked: bool,
-        is_in_corepack: bool,
+        /// Which release is installed; `None`: the repository brings it, and whatever Yarn there is hands over to it.
+        version: Option<String>,
         can_prune: bool,
     },
 }
 
-/// Node.js comes without Corepack, which brings Yarn, from here on (Node.js 25, "Notable changes").
-const FIRST_WITHOUT_COREPACK: u32 = 25;
+/// Images of Node.js are without Yarn 1 from here on (docker-node, "Removal of Yarn v1").
+const FIRST_WITHOUT_YARN: u32 = 26;
 
 impl Manager {
     /// The one that `packageManager` names, else the one whose lock file is there, else npm.
@@ -47,7 +48,7 @@ impl Manager {
                     .map_or_else(|| pnpm_of_lock(repository), |version| Ok(version.to_owned()))?,
                 is_locked: repository.has("pnpm-lock.yaml"),
             },
-            "yarn" => Self::yarn(repository, version, node),
+            "yarn" => Self::yarn(repository, version, node)?,
             _ => Self::Npm {
                 lock: ["package-lock.json", "npm-shrinkwrap.json"]
                     .into_iter()
@@ -56,28 +57,36 @@ impl Manager {
         })
     }
 
-    fn yarn(repository: &Repository, version: Option<&str>, node: u32) -> Self {
-        let major = version.and_then(|version| numbers(version).first().copied());
+    fn yarn(repository: &Repository, version: Option<&str>, node: u32) -> Result<Self, NotMade> {
         let is_locked = repository.has("yarn.lock");
-        let is_in_image = node < FIRST_WITHOUT_COREPACK;
-        match major.unwrap_or(if repository.has(".yarnrc.yml") { 2 } else { 1 }) {
-            0 | 1 => Self::YarnClassic { is_locked, is_in_image },
-            // Before version 4 this is a plug-in, which may not be there.
-            major => Self::Yarn { is_locked, is_in_corepack: is_in_image, can_prune: major >= 4 },
+        let settings = repository.read(".yarnrc.yml")?;
+        let major = |text: &str| numbers(text).first().copied();
+        if version.and_then(major).unwrap_or(if settings.is_some() { 2 } else { 1 }) < 2 {
+            return Ok(Self::YarnClassic { is_locked, is_in_image: node < FIRST_WITHOUT_YARN });
         }
+        let brought =
+            settings.iter().flat_map(|text| text.lines()).find_map(|line| line.strip_prefix("yarnPath:"));
+        let (version, release) = match brought {
+            // `.yarn/releases/yarn-4.5.0.cjs`
+            Some(path) => (None, path.rsplit_once("yarn-").and_then(|(_, name)| major(name))),
+            None => (Some(version.unwrap_or("4").to_owned()), version.and_then(major).or(Some(4))),
+        };
+        // Before version 4 this is a plug-in, which may not be there.
+        Ok(Self::Yarn { is_locked, version, can_prune: release.is_some_and(|release| release >= 4) })
     }
 
-    /// What must be installed first, in every stage that runs it.
+    /// What must be installed first, in every stage that runs it. Corepack would be shorter, but the one of an older
+    /// image refuses everything that was signed with a newer key.
     pub fn setup(&self) -> Option<String> {
         match self {
-            Self::Npm { .. } | Self::YarnClassic { is_in_image: true, .. } => None,
+            Self::Npm { .. }
+            | Self::YarnClassic { is_in_image: true, .. }
+            | Self::Yarn { version: None, .. } => None,
             Self::Pnpm { version, .. } => Some(format!("npm install --global pnpm@{version}")),
-            Self::YarnClassic { is_in_image: false, .. } => {
-                Some("npm install --global --force yarn@1".to_owned())
-            }
-            Self::Yarn { is_in_corepack: true, .. } => Some("corepack enable".to_owned()),
-            Self::Yarn { is_in_corepack: false, .. } => {
-                Some("npm install --global --force corepack && corepack enable".to_owned())
+            Self::YarnClassic { is_in_image: false, .. } => Some("npm install --global yarn@1".to_owned()),
+            // The image's own Yarn has the same name.
+            Self::Yarn { version: Some(version), .. } => {
+                Some(format!("npm install --global --force @yarnpkg/cli-dist@{version}"))
             }
         }
     }

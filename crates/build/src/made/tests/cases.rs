@@ -85,7 +85,7 @@ fn package_managers_install_from_their_lock_files() {
                 ("yarn.lock", ""),
             ],
             &[
-                "RUN corepack enable",
+                "RUN npm install --global --force @yarnpkg/cli-dist@4.5.0",
                 "RUN YARN_NODE_LINKER=node-modules yarn workspaces focus --all --production",
             ],
         ),
