@@ -340,7 +340,9 @@ fn a_deploy_hook_is_a_secret_address() {
     let user = User::of(&hooks(true));
     let shown = user.run(&["hooks", "show", "web"]);
     assert_eq!((shown.code, shown.stdout.as_str()), (0, "https://d/apps/a/deploy/s1\n"));
-    assert!(shown.stderr.contains("curl -fsS -X POST 'https://d/apps/a/deploy/s1'"), "{}", shown.stderr);
+    for words in ["curl -fsS -X POST 'https://d/apps/a/deploy/s1'", "-d commit="] {
+        assert!(shown.stderr.contains(words), "{}", shown.stderr);
+    }
     assert_eq!(user.run(&["hooks", "regenerate", "web"]).stdout, "https://d/apps/a/deploy/s2\n");
     assert_eq!(user.run(&["hooks", "disable", "web"]).stdout, "the deploy hook of web is off\n");
     let user = User::of(&hooks(false));
@@ -359,7 +361,7 @@ fn a_webhook_tells_its_secret_once_and_where_to_enter_it() {
         (enabled.code, enabled.stdout.as_str()),
         (0, "url        https://d/hooks/p\nsecret     signs\nlast push  never\n")
     );
-    for server in ["GitHub", "GitLab", "Gitea", "Bitbucket"] {
+    for server in ["GitHub", "GitLab", "Gitea", "Bitbucket", "apps update web --auto-deploy"] {
         assert!(enabled.stderr.contains(server), "{}", enabled.stderr);
     }
     let again = User::of(&hooks(true)).run(&["webhook", "enable", "web"]);

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Self-hosted application platform: from an image to a running application with a URL.
+/// Self-hosted application platform: from an image or a repository to a running application with a URL.
 #[derive(Parser)]
 #[command(name = "darsena", version, arg_required_else_help = true)]
 struct Arguments {

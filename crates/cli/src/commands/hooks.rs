@@ -1,7 +1,7 @@
 //! `darsena hooks`: the secret address that deploys an application.
 
 use client::Client;
-use wire::DeploymentHook;
+use wire::{ApplicationSource, DeploymentHook};
 
 use crate::ago::ago;
 use crate::failure::Failure;
@@ -34,15 +34,16 @@ pub async fn run(client: &Client, command: &Command, output: &Output) -> Result<
     | Command::Enable(Name { name })
     | Command::Regenerate(Name { name })
     | Command::Disable(Name { name })) = command;
-    let id = find::existing(client, name).await?.id;
+    let application = find::existing(client, name).await?;
+    let (id, source) = (application.id, application.source);
     match command {
         Command::Show(_) => match client.deployment_hook(&id).await? {
-            Some(hook) => said(&hook, output),
+            Some(hook) => said(&hook, source, output),
             None => Err(off(name)),
         },
-        Command::Enable(_) => said(&client.enable_deployment_hook(&id).await?, output),
+        Command::Enable(_) => said(&client.enable_deployment_hook(&id).await?, source, output),
         Command::Regenerate(_) => match client.deployment_hook(&id).await? {
-            Some(_) => said(&client.regenerate_deployment_hook(&id).await?, output),
+            Some(_) => said(&client.regenerate_deployment_hook(&id).await?, source, output),
             None => Err(off(name)),
         },
         Command::Disable(_) => {
@@ -57,14 +58,19 @@ fn off(name: &str) -> Failure {
         .hint(format!("run `darsena hooks enable {name}`"))
 }
 
-fn said(hook: &DeploymentHook, output: &Output) -> Result<(), Failure> {
+fn said(hook: &DeploymentHook, source: ApplicationSource, output: &Output) -> Result<(), Failure> {
     if output.json {
         return output.json(hook);
     }
     let url = hook.url.expose();
     output.line(url)?;
-    output.note("keep it secret: whoever knows it may deploy. A POST deploys the configured source:");
+    output.note("keep it secret: whoever knows it may deploy. A POST deploys the configured source, or what it names:");
     output.note(&format!("  curl -fsS -X POST '{url}'"));
+    let named = match source {
+        ApplicationSource::DockerImage => "-d tag=1.4",
+        _ => "-d commit=\"$(git rev-parse HEAD)\"",
+    };
+    output.note(&format!("  curl -fsS '{url}' {named}"));
     if let Some(at) = &hook.last_called_at {
         output.note(&format!("last called {}", ago(at)));
     }

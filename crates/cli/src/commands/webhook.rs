@@ -43,7 +43,13 @@ pub async fn run(client: &Client, command: &Command, output: &Output) -> Result<
             None => Err(off(name)),
         },
         Command::Enable(_) => {
-            let places = places(client, &id).await?;
+            let application = client.application(&id).await?;
+            let mut places = places(application.repo_url.as_deref().unwrap_or_default());
+            if !application.auto_deploy {
+                places.push(format!(
+                    "pushes do nothing yet: `darsena apps update {name} --auto-deploy` lets them deploy"
+                ));
+            }
             let webhook = client.enable_push_webhook(&id).await?;
             if webhook.secret.is_none() && !output.json {
                 output.note(&format!(
@@ -92,10 +98,9 @@ fn said(webhook: &PushWebhook, places: &[String], output: &Output) -> Result<(),
 }
 
 /// Where address and secret are entered: at the server of the repository, or at each that is known.
-async fn places(client: &Client, application: &str) -> Result<Vec<String>, Failure> {
-    let url = client.application(application).await?.repo_url.unwrap_or_default();
-    Ok(match git_server::at(git_server::host_of(&url)) {
+fn places(url: &str) -> Vec<String> {
+    match git_server::at(git_server::host_of(url)) {
         Some(facts) => vec![format!("{}: {}", facts.title, facts.webhook)],
         None => git_server::ALL.iter().map(|facts| format!("{}: {}", facts.title, facts.webhook)).collect(),
-    })
+    }
 }

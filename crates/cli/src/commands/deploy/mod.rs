@@ -37,15 +37,15 @@ pub struct Args {
     /// Set a variable that only the build sees, as ARG and as a secret of that id; may be repeated.
     #[arg(long, value_name = "K=V")]
     build_env: Vec<String>,
+    /// Do not wait: print the deployment's id and the URL.
+    #[arg(long)]
+    no_wait: bool,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
     repository: Repository,
     #[command(flatten)]
     revision: Revision,
-    /// Do not wait: print the deployment's id and the URL.
-    #[arg(long)]
-    no_wait: bool,
 }
 
 /// Which state of the repository. With --git a branch or tag is kept for the deployments to come; without, it is built
