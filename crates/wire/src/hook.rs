@@ -35,7 +35,7 @@ pub struct PushReceived {
     /// With `ignored`: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// With `deploying`; the same one however often the same push arrives.
+    /// The deployment of the commit; the same one however often it is pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<StartedDeployment>,
 }

@@ -128,11 +128,19 @@ fn wrong_signature() -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
 }
 
-fn ignored(reason: String) -> Result<Answer, ApiError> {
-    Answer::ok(&PushReceived { status: PushStatus::Ignored, reason: Some(reason), deployment: None })
-}
-
+/// Of a commit that was pushed before it is the deployment of that time, which may be over.
 fn started(record: &Deployment) -> Result<Answer, ApiError> {
     let deployment = Some(StartedDeployment { id: record.id.to_string() });
-    Answer::ok(&PushReceived { status: PushStatus::Deploying, reason: None, deployment })
+    let (status, reason) = match record.state.is_final() {
+        false => (PushStatus::Deploying, None),
+        true => {
+            let reason = "this commit was pushed before, and that deployment is over; deploy it by hand to have it again";
+            (PushStatus::Ignored, Some(reason.to_owned()))
+        }
+    };
+    Answer::ok(&PushReceived { status, reason, deployment })
+}
+
+fn ignored(reason: String) -> Result<Answer, ApiError> {
+    Answer::ok(&PushReceived { status: PushStatus::Ignored, reason: Some(reason), deployment: None })
 }

@@ -119,7 +119,9 @@ async fn a_push_deploys_its_commit_once() {
     let next = shop.push(&payload(&"2".repeat(40))).await.expect(200);
     assert_ne!(next["deployment"], first["deployment"]);
     // What was pushed before does not come back by being told of again.
-    assert_eq!(shop.push(&payload(HEAD)).await.expect(200), first);
+    let again = shop.push(&payload(HEAD)).await.expect(200);
+    assert_eq!((&again["status"], &again["deployment"]), (&json!("ignored"), &first["deployment"]));
+    assert!(text(&again["reason"]).contains("pushed before"), "{again}");
     assert_eq!(shop.deployments().await["data"][0]["commit_sha"], json!("2".repeat(40)));
 }
 

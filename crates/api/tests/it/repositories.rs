@@ -354,6 +354,17 @@ async fn an_image_is_promoted_by_who_may_deploy_both() {
     let promoted = shop.server.post(&path, body.clone()).await.expect(200);
     assert_eq!((&promoted["app_id"], &promoted["trigger"]), (&live, &json!("PROMOTE")));
     assert_eq!(promoted["steps"], json!(["rollout"]));
+    let mut records = Vec::new();
+    for _ in 0..2 {
+        let request = http::Request::post(format!("/v3{path}"))
+            .header("authorization", format!("Bearer {}", shop.server.owner))
+            .header("idempotency-key", "once")
+            .body(http_body_util::Full::new(body.to_string().into()))
+            .unwrap();
+        records.push(shop.server.raw(request).await.expect(200)["id"].clone());
+    }
+    assert_eq!(records[0], records[1], "under a key it happens once");
+    assert_ne!(records[0], promoted["id"]);
     for bad in [json!({}), json!({"target_app_id": "x"}), json!({"target_app_id": shop.made["id"]})] {
         shop.server.post(&path, bad).await.refused(400);
     }
