@@ -8,7 +8,7 @@ use crate::git_builds::Bench;
 use crate::harness::{Installation, eventually, rows};
 
 /// What `cmdline` of a process holds that only these builds run.
-const SLEEPER: &str = "sleep\0765432";
+const SLEEPER: &str = "sleep\x00765432";
 
 #[test]
 fn a_cancelled_build_ends_at_once_and_the_old_release_serves() {
@@ -107,6 +107,11 @@ fn the_control_plane_killed_in_the_middle_of_a_step_leaves_no_program_of_it() {
     eventually("the deployment is cancelled", || status(&bench.darsena, &id) == "cancelled");
     eventually("nothing is left", || left_of_builds(&bench.darsena).is_empty());
     assert!(bench.darsena.get("site.localhost", "/").1.contains("first"));
+
+    // Nobody starts again, and `darsena down`, which the end of each test runs, finds whatever is left.
+    bench.start_sleeping_build();
+    eventually("another build runs", || is_sleeping(&bench.darsena));
+    bench.darsena.kill_serve();
 }
 
 impl Bench {
@@ -131,7 +136,7 @@ fn status(darsena: &Installation, id: &str) -> String {
 
 /// Whether the program of the sleeping build of this installation runs. Tests run side by side, so its control group
 /// says whose it is.
-fn is_sleeping(darsena: &Installation) -> bool {
+pub fn is_sleeping(darsena: &Installation) -> bool {
     let instance = darsena.instance();
     fs::read_dir("/proc").unwrap().flatten().any(|entry| {
         let of = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();

@@ -37,9 +37,26 @@ fn look_into(folder: &Path, look: &mut dyn FnMut(&str, &[u8])) {
         if kind.is_dir() {
             look_into(&path, look);
         } else if kind.is_file() {
-            look(&path.display().to_string(), &fs::read(&path).unwrap_or_default());
+            look(&path.display().to_string(), &content(&path).unwrap_or_default());
         }
     }
+}
+
+/// The bytes of a file, without its holes: the filesystem of an application's builds is mostly hole.
+fn content(path: &Path) -> std::io::Result<Vec<u8>> {
+    use rustix::fs::{SeekFrom, seek};
+    use std::os::unix::fs::FileExt;
+    let file = fs::File::open(path)?;
+    let (mut bytes, mut at) = (Vec::new(), 0);
+    // It ends with ENXIO where no data comes any more.
+    while let Ok(start) = seek(&file, SeekFrom::Data(at)) {
+        let end = seek(&file, SeekFrom::Hole(start))?;
+        let mut piece = vec![0; usize::try_from(end - start).unwrap_or(0)];
+        file.read_exact_at(&mut piece, start)?;
+        bytes.append(&mut piece);
+        at = end;
+    }
+    Ok(bytes)
 }
 
 fn holds(bytes: &[u8], wanted: &[u8]) -> bool {

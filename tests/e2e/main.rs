@@ -23,6 +23,7 @@ mod local_image;
 mod long_requests;
 mod made;
 mod out_of_memory;
+mod private_bases;
 mod private_images;
 mod promotion;
 mod repeated;

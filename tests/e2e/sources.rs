@@ -84,22 +84,7 @@ impl Registry {
 
     /// The same with more in it.
     pub fn push_with_shell(&self, name: &str, more: fn(Tar) -> Tar) -> String {
-        let busybox = Path::new("/bin/busybox");
-        assert!(busybox.exists(), "{} is missing: install busybox-static", busybox.display());
-        let applets = ["sh", "ls", "cat", "mkdir", "echo", "cp", "env", "id", "sleep"];
-        let files = Tar::new()
-            .dir("bin", 0o755)
-            .host_file(busybox, "bin/busybox")
-            .unwrap()
-            .dir("tmp", 0o1777)
-            .dir("etc", 0o755)
-            .file("etc/passwd", "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n", 0o644)
-            .file("etc/group", "root:x:0:\nnogroup:x:65534:\n", 0o644);
-        let files =
-            applets.iter().fold(files, |files, applet| files.symlink(&format!("bin/{applet}"), "busybox"));
-        let image =
-            Image::new().layer(Layer::gzip(more(files))).env("PATH", "/bin:/usr/bin").cmd(&["sh"]).build();
-        self.push(&image, name)
+        self.push(&busybox(more), name)
     }
 
     /// Debian's nginx with the libraries it needs and a page of its own.
@@ -146,6 +131,24 @@ impl Registry {
         image.push_blocking(&self.address, repository, tag).unwrap();
         format!("{}/{name}", self.address)
     }
+}
+
+/// Debian's busybox with a shell, and more.
+pub fn busybox(more: fn(Tar) -> Tar) -> Built {
+    let busybox = Path::new("/bin/busybox");
+    assert!(busybox.exists(), "{} is missing: install busybox-static", busybox.display());
+    let applets = ["sh", "ls", "cat", "mkdir", "echo", "cp", "env", "id", "sleep"];
+    let files = Tar::new()
+        .dir("bin", 0o755)
+        .host_file(busybox, "bin/busybox")
+        .unwrap()
+        .dir("tmp", 0o1777)
+        .dir("etc", 0o755)
+        .file("etc/passwd", "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n", 0o644)
+        .file("etc/group", "root:x:0:\nnogroup:x:65534:\n", 0o644);
+    let files =
+        applets.iter().fold(files, |files, applet| files.symlink(&format!("bin/{applet}"), "busybox"));
+    Image::new().layer(Layer::gzip(more(files))).env("PATH", "/bin:/usr/bin").cmd(&["sh"]).build()
 }
 
 /// The sample application beside a layer of noise that is no other image's, so that deploying it pulls a layer.

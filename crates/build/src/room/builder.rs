@@ -9,6 +9,7 @@ use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
+use super::inside::fresh;
 use super::protocol::{Orders, Report, Trouble, Work};
 use super::{pump, report};
 use crate::workshop::WRITTEN;
@@ -19,6 +20,10 @@ const RESULT: &str = "localhost/built:latest";
 const DESK: &str = "/run/desk";
 /// Folder for the result.
 const OUT: &str = "/out";
+/// What the builder knows of its containers.
+const CONTAINERS: &str = "/volume/storage/overlay-containers";
+/// Stands in the volume while a build goes on in it that has secrets.
+const HAS_SECRETS: &str = "/volume/has-secrets";
 /// What the builder keeps cache mounts in, of the folder for temporary files.
 const CACHE_MOUNTS: &str = "buildah-cache";
 
@@ -43,7 +48,10 @@ pub(super) fn build(orders: &Orders) -> Result<Report, Trouble> {
     // Debian's builder follows a link of an image or of the context when it binds a folder (CVE-2024-1753), so a step
     // may see all of the room. Of that the folder for the result alone is on the host's disk and can be written to.
     cover(OUT)?;
-    buildah.run(&build_words(orders))?;
+    let secrets = hide_secrets(orders)?;
+    let built = buildah.run(&build_words(orders));
+    secrets.over().map_err(Trouble::volume("tidying up behind secrets"))?;
+    built?;
     uncover(OUT)?;
     doing(Work::Writing)?;
     // Compressing is left out: the layers are unpacked at once on this machine. Only this form of a result allows it.
@@ -121,6 +129,9 @@ fn build_words(orders: &Orders) -> Vec<String> {
 }
 
 fn prepare(orders: &Orders) -> io::Result<()> {
+    if Path::new(HAS_SECRETS).exists() {
+        return Err(io::Error::other("a build that had secrets was ended in it"));
+    }
     let folder = |path: &str| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     for path in ["/volume/storage", "/volume/tmp", "/volume/home", "/run/user", DESK, "/run/desk/secrets"] {
         folder(path)?;
@@ -146,6 +157,35 @@ fn prepare(orders: &Orders) -> io::Result<()> {
     Ok(())
 }
 
+/// The builder writes the secrets of a step among what it knows of its containers. That is in memory for a build that
+/// may ask for one, or their texts would stay on the disk, in blocks that nobody overwrites.
+///
+/// Killed, such a build leaves files of containers that nobody knows any more. The mark in the volume tells of them.
+fn hide_secrets(orders: &Orders) -> Result<Hidden, Trouble> {
+    let asks = !orders.secrets.is_empty() && orders.dockerfile.to_ascii_lowercase().contains("secret");
+    if asks {
+        let preparing = Trouble::volume("preparing the volume for secrets");
+        fs::write(HAS_SECRETS, "").map_err(&preparing)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(CONTAINERS).map_err(&preparing)?;
+        fresh("tmpfs", CONTAINERS, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=700,size=32m")?;
+    }
+    Ok(Hidden(asks))
+}
+
+/// Whether secrets were hidden.
+#[must_use]
+struct Hidden(bool);
+
+impl Hidden {
+    /// The builder has ended, and removed its containers unless it was killed.
+    fn over(self) -> io::Result<()> {
+        match self.0 && !has_containers() {
+            true => fs::remove_file(HAS_SECRETS),
+            false => Ok(()),
+        }
+    }
+}
+
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::File::options().write(true).create_new(true).mode(0o400).open(path)?;
     file.write_all(text.as_bytes())
@@ -153,7 +193,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 /// Whether a build before this one was ended before it had tidied up.
 fn has_containers() -> bool {
-    let list = fs::read("/volume/storage/overlay-containers/containers.json").unwrap_or_default();
+    let list = fs::read(Path::new(CONTAINERS).join("containers.json")).unwrap_or_default();
     list.contains(&b'{')
 }
 

@@ -78,7 +78,8 @@ fn enter_root() -> Result<(), Trouble> {
     fresh("tmpfs", "/tmp", plain, "mode=1777,size=64m")
 }
 
-fn fresh(kind: &str, at: &str, flags: MsFlags, data: &str) -> Result<(), Trouble> {
+/// Mounts a file system that begins empty.
+pub(super) fn fresh(kind: &str, at: &str, flags: MsFlags, data: &str) -> Result<(), Trouble> {
     let at = Path::new("/").join(at);
     mount(Some(kind), &at, Some(kind), flags, Some(data))
         .map_err(Trouble::machine(&format!("mounting {}", at.display())))
