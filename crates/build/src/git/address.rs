@@ -7,6 +7,7 @@ use std::time::Duration;
 use model::GitUrl;
 use model::address::is_public;
 use model::git::Scheme;
+use url::Url;
 
 use super::error::Cause;
 
@@ -71,6 +72,18 @@ impl Server {
     pub async fn of_ssh(host: &str, named: &Named) -> Result<Self, Cause> {
         let (name, port) = split(host, 22);
         Self::look_up(name, port, named).await
+    }
+
+    /// Looks up the server of an address of the web.
+    pub async fn of_web(url: &Url, named: &Named) -> Result<Self, Cause> {
+        let name = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
+        let port = url.port_or_known_default().unwrap_or(443);
+        let is_secure = url.scheme() == "https";
+        let is_plain = url.scheme() == "http" && named.allows_plain(&name, port);
+        match (is_secure || is_plain) && !name.is_empty() {
+            true => Self::look_up(name, port, named).await,
+            false => Err(Cause::Insecure { server: format!("{name}:{port}") }),
+        }
     }
 
     async fn look_up(name: String, port: u16, named: &Named) -> Result<Self, Cause> {

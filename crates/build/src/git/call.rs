@@ -185,6 +185,14 @@ impl<'a> Call<'a> {
         &self.remote
     }
 
+    pub fn named(&self) -> &Named {
+        &self.shop.named
+    }
+
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
     pub fn config(&self) -> &GitConfig {
         &self.shop.config
     }

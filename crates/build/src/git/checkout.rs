@@ -4,12 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::Commit;
+use model::{BuildSettings, Commit};
 
 use super::call::{Call, Refusal};
 use super::clean;
 use super::error::Cause;
 use super::fetch::Repository;
+use super::lfs;
 use super::listing::Found;
 use super::running::blocking;
 use super::weight::{Budget, Scale, Weight};
@@ -76,15 +77,19 @@ pub(super) async fn write(
     found: &Found,
     into: &Path,
     budget: Budget,
-    with_modules: bool,
+    settings: &BuildSettings,
 ) -> Result<Written, Cause> {
     let repository = Repository::make(call, into, &found.id, budget.bytes).await?;
     repository.fetch(found).await?;
     let commit = describe(&repository, found).await?;
-    let weight = weigh(&repository, &commit.id, budget).await?;
+    let mut weight = weigh(&repository, &commit.id, budget).await?;
     let checkout = ["checkout", "--quiet", "--force", "--detach", &commit.id, "--"];
     repository.git(checkout).await.map_err(|refusal| repository.explain(refusal))?;
-    let modules = match with_modules && weight.has_modules {
+    if settings.with_lfs {
+        let rest = Budget { bytes: budget.bytes.saturating_sub(weight.bytes), ..budget };
+        weight.bytes += lfs::fetch(call, &repository, into, rest).await?;
+    }
+    let modules = match settings.with_submodules && weight.has_modules {
         true => read_modules(&repository, &commit.id).await?,
         false => Vec::new(),
     };

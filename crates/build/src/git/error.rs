@@ -69,8 +69,6 @@ pub(super) enum Cause {
     DiskFull { folder: PathBuf, why: String },
     #[error("it cannot be used: {0}")]
     Invalid(String),
-    #[error("it keeps files with Git LFS, and git-lfs is not installed")]
-    NoLfs,
     #[error("the submodule {path}, {url}: {cause}")]
     Submodule { path: String, url: String, cause: Box<Cause> },
     #[error("{program} cannot be run: {reason}")]
@@ -152,7 +150,7 @@ impl Cause {
             Cause::TimedOut(_) => FailureCode::Timeout,
             Cause::DiskFull { .. } => FailureCode::DiskFull,
             Cause::Invalid(_) => FailureCode::RepositoryInvalid,
-            Cause::NoLfs | Cause::NoProgram { .. } => FailureCode::BuilderMissing,
+            Cause::NoProgram { .. } => FailureCode::BuilderMissing,
             Cause::Submodule { cause, .. } => cause.code(),
             Cause::Failed { .. } | Cause::Storage { .. } => FailureCode::InternalError,
         }
@@ -206,7 +204,6 @@ impl Cause {
             Cause::TooLarge(_) => "Take out what is not needed for the build.".to_owned(),
             Cause::TimedOut(_) => "Try again in a moment.".to_owned(),
             Cause::DiskFull { .. } => "Make room on the disk of this server.".to_owned(),
-            Cause::NoLfs => "Install git-lfs on this server, or turn LFS off for the application.".to_owned(),
             Cause::NoProgram { .. } => {
                 "Install Debian's packages git and openssh-client on this server.".to_owned()
             }

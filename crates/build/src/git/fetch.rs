@@ -122,6 +122,11 @@ impl<'a> Repository<'a> {
         self.call.git_with(&self.options, arguments, take).await
     }
 
+    /// Whether the disk has room for more.
+    pub fn has_room(&self) -> Result<(), Cause> {
+        Watch { folder: None, ..self.watch.clone() }.look()
+    }
+
     pub fn explain(&self, refusal: Refusal) -> Cause {
         self.call.explain(refusal)
     }

@@ -21,6 +21,7 @@ mod fetch;
 mod helper;
 mod keeper;
 mod keys;
+mod lfs;
 mod listing;
 mod running;
 mod secrets;

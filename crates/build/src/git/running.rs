@@ -74,6 +74,12 @@ impl Deadline {
         Self { at: Instant::now() + after, after }
     }
 
+    /// Ends some work when it is enough.
+    pub async fn limit<T>(self, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+        let done = tokio::time::timeout_at(self.at.into(), work).await;
+        done.unwrap_or(Err(Cause::TimedOut(self.after)))
+    }
+
     /// This one, or an earlier one.
     pub fn or_after(self, after: Duration) -> Self {
         let other = Self::after(after);

@@ -16,9 +16,6 @@ use super::submodules::{self, Submodule};
 use super::weight::{Budget, DEEPEST};
 use super::{GitConfig, Remote, secrets};
 
-/// Program of Git LFS, when it is installed.
-const LFS: &str = "/usr/bin/git-lfs";
-
 /// Reads repositories. A dropped call ends at once, with every process and file of it.
 #[derive(Clone, Debug)]
 pub struct Git {
@@ -107,15 +104,12 @@ impl Git {
         settings: &BuildSettings,
         into: &Path,
     ) -> Result<Commit, Cause> {
-        if settings.with_lfs && !Path::new(LFS).exists() {
-            return Err(Cause::NoLfs);
-        }
         let limits = &self.shop.config.limits;
         let deadline = self.deadline();
         let mut budget =
             Budget { bytes: limits.total, files: limits.files, file: limits.file, depth: DEEPEST };
         let (call, found) = Call::find(&self.shop, remote, revision, deadline).await?;
-        let written = checkout::write(&call, &found, into, budget, settings.with_submodules).await?;
+        let written = checkout::write(&call, &found, into, budget, settings).await?;
         spend(&mut budget, &written);
         let mut waiting = open_submodules(&written, call.remote(), 1)?;
         let mut count = 0;
@@ -126,7 +120,7 @@ impl Git {
                 let most = submodules::MOST;
                 return Err(Cause::TooLarge(format!("it has more than {most} submodules, or too deep ones")));
             }
-            let below = self.fill_submodule(&submodule, into, &mut budget, deadline).await;
+            let below = self.fill_submodule(&submodule, settings, into, &mut budget, deadline).await;
             let url = submodule.remote.url.to_string();
             let below = below.map_err(|cause| submodules::wrap(&submodule.path, &url, cause))?;
             let more = open_submodules(&below, &submodule.remote, depth + 1)?;
@@ -141,6 +135,7 @@ impl Git {
     async fn fill_submodule(
         &self,
         submodule: &Submodule,
+        settings: &BuildSettings,
         into: &Path,
         budget: &mut Budget,
         deadline: Deadline,
@@ -148,7 +143,8 @@ impl Git {
         let folder = own_folder(into, &submodule.path)?;
         let revision = Revision::Commit { id: submodule.commit.clone(), branch: None };
         let (call, found) = Call::find(&self.shop, &submodule.remote, &revision, deadline).await?;
-        let written = checkout::write(&call, &found, &folder, budget.below(&submodule.path), true).await?;
+        let written =
+            checkout::write(&call, &found, &folder, budget.below(&submodule.path), settings).await?;
         spend(budget, &written);
         Ok(written)
     }

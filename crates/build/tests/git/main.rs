@@ -2,6 +2,7 @@
 
 mod ending;
 mod hostile;
+mod lfs;
 mod names;
 mod private;
 mod public;

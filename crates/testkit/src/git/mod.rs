@@ -27,6 +27,7 @@
 //! ```
 
 mod backend;
+mod lfs;
 mod repository;
 mod server;
 mod ssh;

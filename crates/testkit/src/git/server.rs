@@ -15,7 +15,7 @@ use base64::Engine as _;
 use http::{HeaderValue, StatusCode, header};
 use tokio::sync::oneshot;
 
-use super::{Repositories, Seen, backend};
+use super::{Repositories, Seen, backend, lfs};
 use crate::tls::{Certificate, Listener, TestCa};
 
 const LOOPBACK: &str = "127.0.0.1";
@@ -39,6 +39,10 @@ struct Shared(Arc<Mutex<Inner>>);
 struct Inner {
     root: PathBuf,
     rules: HashMap<String, Rule>,
+    /// Files of Git LFS by their ids.
+    kept: HashMap<String, Vec<u8>>,
+    /// Start of the addresses that Git LFS is told.
+    own: String,
     /// Version 2 of the protocol, with which every commit can be asked for, is not spoken.
     is_old: bool,
     seen: Vec<Seen>,
@@ -95,6 +99,8 @@ impl GitServer {
         let (stop, stopped) = oneshot::channel();
         let is_secure = certificate.is_some();
         let address = serve(state.clone(), address, certificate, stopped)?;
+        let scheme = if is_secure { "https" } else { "http" };
+        state.lock().own = format!("{scheme}://{name}:{}", address.port());
         Ok(Self { address, name: name.to_owned(), is_secure, state, stop: Some(stop) })
     }
 
@@ -151,6 +157,26 @@ impl GitServer {
         self
     }
 
+    /// Keeps a file with Git LFS, and gives what stands for it in a repository.
+    pub fn keep(&self, bytes: &[u8]) -> String {
+        let (id, pointer) = lfs::pointer(bytes);
+        self.state.lock().kept.insert(id, bytes.to_vec());
+        pointer
+    }
+
+    /// Keeps other bytes under the id of these ones.
+    pub fn keep_wrongly(&self, bytes: &[u8], instead: &[u8]) -> String {
+        let (id, pointer) = lfs::pointer(bytes);
+        self.state.lock().kept.insert(id, instead.to_vec());
+        pointer
+    }
+
+    /// Tells Git LFS that files are at addresses that begin with this, in place of its own.
+    pub fn keep_elsewhere(&self, start: &str) -> &Self {
+        self.state.lock().own = start.to_owned();
+        self
+    }
+
     /// Every request so far, oldest first.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.lock().seen.clone()
@@ -171,6 +197,19 @@ impl Drop for GitServer {
 }
 
 impl Shared {
+    /// Start of addresses of files of Git LFS, and their ids.
+    fn all_kept(&self) -> (String, Vec<String>) {
+        let inner = self.lock();
+        (inner.own.clone(), inner.kept.keys().cloned().collect())
+    }
+
+    /// Notes a request for a file of Git LFS, and gives it.
+    fn kept(&self, seen: Seen, id: &str) -> Option<Vec<u8>> {
+        let mut inner = self.lock();
+        inner.seen.push(seen);
+        inner.kept.get(id).cloned()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,6 +284,10 @@ async fn answer(State(state): State<Shared>, mut request: Request) -> Response {
     };
     let sent = seen.authorization().map(str::to_owned);
     let path = request.uri().path().to_owned();
+    if let Some(id) = path.strip_prefix(lfs::OBJECTS) {
+        let kept = state.kept(seen, id);
+        return lfs::object(kept.as_ref(), &sent);
+    }
     let (name, rest) = split(&path);
     let (rule, root) = {
         let mut inner = state.lock();
@@ -271,6 +314,10 @@ async fn answer(State(state): State<Shared>, mut request: Request) -> Response {
         Some(Rule::Failing(status)) => {
             plain(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT), "told to fail")
         }
+        _ if rest == lfs::BATCH => {
+            let (own, ids) = state.all_kept();
+            lfs::batch(&own, &ids, request).await
+        }
         _ => backend::answer(&root, request)
             .await
             .unwrap_or_else(|error| plain(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}"))),
@@ -280,7 +327,7 @@ async fn answer(State(state): State<Shared>, mut request: Request) -> Response {
 /// Name of the repository, and what git adds to it.
 fn split(path: &str) -> (&str, &str) {
     let path = path.trim_start_matches('/');
-    let ends = ["/info/refs", "/git-upload-pack", "/git-receive-pack", "/HEAD", "/objects/"];
+    let ends = ["/info/refs", "/info/lfs", "/git-upload-pack", "/git-receive-pack", "/HEAD", "/objects/"];
     let at = ends.iter().filter_map(|end| path.find(end)).min().unwrap_or(path.len());
     let (name, rest) = path.split_at(at);
     (name.strip_suffix(".git").unwrap_or(name), rest)
