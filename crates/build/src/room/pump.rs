@@ -19,6 +19,8 @@ const LONGEST: usize = 4 << 10;
 /// How long the output may stay open after the program's end: others may hold it.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 const READ_AT_ONCE: usize = 16 << 10;
+/// What a pipe holds, in bytes (pipe(7), "Pipe capacity").
+const PIPE_SIZE: usize = 64 << 10;
 
 /// Takes a line, and whether it is of standard error.
 pub(super) type Teller<'a> = dyn FnMut(String, bool) -> Result<(), Trouble> + 'a;
@@ -42,8 +44,8 @@ pub(super) fn run(command: &mut Command, tell: &mut Teller<'_>) -> Result<i32, T
         .take()
         .zip(child.stderr.take())
         .ok_or_else(|| Trouble::Machine("no pipes".to_owned()))?;
-    // Errors first: they were printed before a next step is announced.
-    let mut pipes = [Pipe::new(Source::Err(stderr), true)?, Pipe::new(Source::Out(stdout), false)?];
+    // The announcement of a step comes on standard output, and before whatever the step says of its errors.
+    let mut pipes = [Pipe::new(Source::Out(stdout), false)?, Pipe::new(Source::Err(stderr), true)?];
     let mut ended = None;
     while !(ended.is_some() && pipes.iter().all(|pipe| pipe.is_closed)) {
         let patience = match &ended {
@@ -124,25 +126,32 @@ impl Pipe {
         Ok(Self { source, is_error, is_closed: false, line: Vec::new() })
     }
 
-    /// Reads what is there, but not for ever: the other pipe wants to be read, too.
+    /// Reads what was there, but not for ever: the other pipe wants to be read, too.
     fn read(&mut self, tell: &mut Teller<'_>) -> Result<(), Trouble> {
         let mut buffer = [0; READ_AT_ONCE];
-        if self.is_closed {
-            return Ok(());
-        }
-        match self.source.read(&mut buffer) {
-            Ok(0) => self.is_closed = true,
-            Ok(count) => {
-                for byte in &buffer[..count] {
-                    match byte {
-                        b'\n' => self.finish(tell)?,
-                        _ if self.line.len() < LONGEST => self.line.push(*byte),
-                        _ => {}
-                    }
+        let mut left = PIPE_SIZE;
+        while !self.is_closed && left > 0 {
+            match self.source.read(&mut buffer) {
+                Ok(0) => self.is_closed = true,
+                Ok(count) => {
+                    left = left.saturating_sub(count);
+                    self.take(&buffer[..count], tell)?;
                 }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(_) => self.is_closed = true,
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            Err(_) => self.is_closed = true,
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8], tell: &mut Teller<'_>) -> Result<(), Trouble> {
+        for byte in bytes {
+            match byte {
+                b'\n' => self.finish(tell)?,
+                _ if self.line.len() < LONGEST => self.line.push(*byte),
+                _ => {}
+            }
         }
         Ok(())
     }

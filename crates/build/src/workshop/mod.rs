@@ -18,6 +18,7 @@ mod process;
 mod result;
 mod session;
 mod source;
+mod tail;
 mod turns;
 mod volume;
 

@@ -3,16 +3,12 @@
 //! Its lines are `STEP 2/6: COPY a b`, with `[1/2] ` before them when there are several stages; `--> Using cache ID`;
 //! `--> ID`; `COMMIT NAME`; and at the end of what failed `Error: building at STEP "RUN a": why`.
 
-use std::collections::VecDeque;
-
 use model::image::{Digest, Reference};
 
 use super::mask::Mask;
+use super::tail::Tail;
 use crate::builder::News;
 use crate::dockerfile::{Step, as_written};
-
-/// How many lines of a failed build are shown with the failure.
-const TAIL: usize = 30;
 
 /// Reads the builder's lines.
 pub(super) struct Output {
@@ -27,7 +23,7 @@ pub(super) struct Output {
     /// Stage and step that goes on, from 0.
     at: Option<(usize, usize)>,
     is_committing: bool,
-    tail: VecDeque<String>,
+    tail: Tail,
     /// What the builder itself said of its failure.
     pub complaint: Option<String>,
     pub signs: Signs,
@@ -54,7 +50,7 @@ impl Output {
             left_out: 0,
             at: None,
             is_committing: false,
-            tail: VecDeque::new(),
+            tail: Tail::default(),
             complaint: None,
             signs: Signs::default(),
         }
@@ -82,10 +78,7 @@ impl Output {
             self.complaint = Some(complaint.to_owned());
             return None;
         }
-        if self.tail.len() == TAIL {
-            self.tail.pop_front();
-        }
-        self.tail.push_back(text.clone());
+        self.tail.add(&text, is_error);
         let size = text.len() as u64 + 1;
         if size > self.left {
             // What comes later must not be passed on with a gap before it.
@@ -110,7 +103,7 @@ impl Output {
     }
 
     pub fn tail(&self) -> Vec<String> {
-        self.tail.iter().cloned().collect()
+        self.tail.lines()
     }
 
     fn count(&self) -> u32 {
@@ -136,7 +129,7 @@ impl Output {
         }
         self.at = Some(next);
         self.is_committing = false;
-        self.tail.clear();
+        self.tail = Tail::default();
         let (number, of, step) = self.current()?;
         Some(News::Step { number, of, stage: step.stage.clone(), text: self.mask.hide(step.text.clone()) })
     }
@@ -166,7 +159,12 @@ impl Signs {
         let line = line.to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|words| line.contains(words));
         self.full += u32::from(says(&["no space left on device", "disk quota exceeded"]));
-        self.crowded += u32::from(says(&["resource temporarily unavailable", "can't fork", "cannot fork"]));
+        self.crowded += u32::from(says(&[
+            "resource temporarily unavailable",
+            "can't fork",
+            "cannot fork",
+            "failed to create new os thread",
+        ]));
         self.base_missing |= line.contains("localhost/base:") && says(&["image not known", "no such image"]);
     }
 }
