@@ -64,6 +64,27 @@ async fn a_runtime_of_one_thread_drops_as_well() {
     bench.no_secret_is_left();
 }
 
+/// As the control plane ends in good order, with calls under way.
+#[test]
+fn a_runtime_that_ends_takes_its_calls_along() {
+    if !is_root() {
+        return;
+    }
+    let (_repositories, server) = stalling("");
+    let bench = Bench::plain(&[&server]);
+    let remote = open(&server.url("acme/shop"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (git, into) = (bench.git.clone(), bench.files());
+    runtime.spawn(async move {
+        git.checkout(&remote, &Revision::Default, &BuildSettings::default(), &into).await
+    });
+    runtime.block_on(until("a question", || !server.seen().is_empty()));
+    drop(runtime);
+    assert_eq!(processes_with(&bench.mark()), [""; 0]);
+    assert_eq!(names(&bench.files()), [""; 0]);
+    bench.no_secret_is_left();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_falls_silent_is_given_up() {
     if !is_root() {
