@@ -149,11 +149,34 @@ fn login(chosen: Option<&Chosen>) -> Option<&Login> {
     chosen.map(|chosen| &chosen.login)
 }
 
-/// Error texts are lower case without full stop; a failure's message is a sentence.
+/// Error texts are lower case without full stop; a failure's message is a sentence. A name at its beginning, such as
+/// `https://git.example.com/acme/shop`, is not touched.
 pub(crate) fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    match characters.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str().trim_end_matches('.')),
+    let text = text.trim_end_matches('.');
+    let word = text.split(' ').next().unwrap_or_default();
+    match text.chars().next() {
         None => String::new(),
+        Some(first) if word.chars().all(char::is_lowercase) => {
+            format!("{}{}.", first.to_uppercase(), &text[first.len_utf8()..])
+        }
+        Some(_) => format!("{text}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn a_name_at_the_beginning_stays_as_it_is() {
+        for (text, expected) in [
+            ("the registry refused", "The registry refused."),
+            ("It is one.", "It is one."),
+            ("https://git.example.com/acme/shop: no answer", "https://git.example.com/acme/shop: no answer."),
+            ("ghcr.io/acme/shop has no tag 2", "ghcr.io/acme/shop has no tag 2."),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(text), expected);
+        }
     }
 }
