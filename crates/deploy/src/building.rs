@@ -27,6 +27,8 @@ impl Platform {
     /// Builds the deployment's commit, when it is its turn.
     pub(crate) async fn build(&self, deployment: &Deployment) -> StepResult {
         if self.is_built(deployment).await? {
+            self.end_guest(deployment.id).await;
+            self.clear_build(deployment.id).await;
             return Ok(Event::Built);
         }
         let _place = match self.builds().free_place() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::deployment::{Event, State};
-use model::{AppId, CompanyId, Deployment, DeploymentId, Timestamp};
+use model::{AppId, CompanyId, Deployment, DeploymentId, FailureCode, Phase, Timestamp};
 use store::StoreError;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -153,7 +153,10 @@ impl Platform {
             let times_busy = self.store().times_busy();
             let event = self.step(deployment, cancel).await;
             let was_busy = self.store().times_busy() != times_busy;
-            if !matches!(event, Event::StepFailed(_)) || !was_busy || began.elapsed() > BUSY_FOR {
+            let Event::StepFailed(failure) = &event else { return event };
+            // What a Dockerfile did wrong it does wrong again, and it takes long.
+            let is_by_build = failure.during == Phase::Build && failure.code != FailureCode::InternalError;
+            if is_by_build || !was_busy || began.elapsed() > BUSY_FOR {
                 return event;
             }
             tracing::warn!(deployment = %deployment.id, "the database is held by another process; trying again");

@@ -12,13 +12,11 @@ impl Platform {
     /// Ends what an earlier process left of the builds under way, so that each begins anew in peace, and finds the
     /// files of those that are over. Nothing else may build yet.
     pub(crate) async fn stray_builds(&self, unfinished: &[Deployment]) -> Vec<PathBuf> {
-        let built = |deployment: &&Deployment| {
-            deployment.git.is_some() && !matches!(deployment.state, State::Waiting | State::Draining { .. })
-        };
-        for deployment in unfinished.iter().filter(built) {
-            self.end_guest(deployment.id).await;
+        let builds = unfinished.iter().filter(|deployment| has_a_build(&deployment.state));
+        let wanted: BTreeSet<_> = builds.map(|deployment| deployment.id).collect();
+        for build in &wanted {
+            self.end_guest(*build).await;
         }
-        let wanted: BTreeSet<_> = unfinished.iter().map(|deployment| deployment.id).collect();
         match self.builds().folders().await {
             Ok(mut folders) => {
                 folders.retain(|folder| owner(folder).is_none_or(|id| !wanted.contains(&id)));
@@ -56,6 +54,11 @@ impl Platform {
             }
         });
     }
+}
+
+/// Whether a deployment may have something of a build, and takes it away by itself.
+fn has_a_build(state: &State) -> bool {
+    matches!(state, State::Fetching | State::Building | State::Undoing { .. })
 }
 
 /// Whose files are in a folder; `None`: nobody's who is known.
