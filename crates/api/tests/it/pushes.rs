@@ -1,6 +1,6 @@
 //! A28: the push webhook believes only what is signed, and deploys each commit once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::{ApiConfig, Rate};
 use bytes::Bytes;
@@ -277,10 +277,17 @@ async fn pushes_without_end_are_held_up() {
     assert_eq!(shop.push(&payload(HEAD)).await.refused(429), "too_many_requests");
 }
 
-/// Not a measurement, which a busy machine would spoil: only that no way is so much shorter that it must have left out
-/// the work. Over a body of 4 MiB that work takes long enough to be seen.
+/// Time of the processor that this thread had: unlike that of a clock it does not depend on what else the machine does.
+/// All but the database runs on this one thread.
+fn worked() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
+/// No way is so much shorter that it must have left out the work. Over a body of 4 MiB that work takes long enough to be
+/// seen.
 #[tokio::test]
-async fn refusals_take_as_long_as_each_other() {
+async fn refusals_cost_as_much_as_each_other() {
     let shop = Shop::new().await;
     let body = "x".repeat(4 * 1024 * 1024);
     let wrong = format!("sha256={}", "0".repeat(64));
@@ -294,10 +301,10 @@ async fn refusals_take_as_long_as_each_other() {
     let mut fastest = [Duration::MAX; 4];
     for _ in 0..8 {
         for ((app, headers), fastest) in cases.iter().zip(&mut fastest) {
-            let started = Instant::now();
+            let started = worked();
             let status = shop.server.raw(request(app, headers, body.clone())).await.status;
             assert!(matches!(status, 401 | 404), "{status}");
-            *fastest = (*fastest).min(started.elapsed());
+            *fastest = (*fastest).min(worked() - started);
         }
     }
     let (least, most) = (fastest.iter().min().unwrap(), fastest.iter().max().unwrap());

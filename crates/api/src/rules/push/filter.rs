@@ -11,6 +11,8 @@ use crate::rules::application::get;
 /// So many globs, and each so many characters.
 const MOST_GLOBS: usize = 100;
 const LONGEST_GLOB: usize = 500;
+/// Of a push that changes more paths than that nobody expects that nothing of it deploys, and they are not looked at.
+const MOST_PATHS: usize = 20_000;
 
 /// Refuses globs that are none.
 pub fn check(kept: &Kept) -> Result<(), ApiError> {
@@ -32,9 +34,10 @@ pub fn check(kept: &Kept) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Whether a push that changed these paths deploys. Without globs every push does; where no path is known, it does too.
+/// Whether a push that changed these paths deploys. Without globs every push does; where no path is known, or there are
+/// too many, it does too.
 pub fn deploys(allow: &[String], ignore: &[String], paths: &[String]) -> bool {
-    if paths.is_empty() {
+    if paths.is_empty() || paths.len() > MOST_PATHS {
         return true;
     }
     let is_allowed = |allow: GlobSet| paths.iter().any(|path| allow.is_match(path));
@@ -103,6 +106,8 @@ mod tests {
         assert!(check_paths(&[], &[], &["a"]));
         assert!(check_paths(&["src"], &[], &[]));
         assert!(check_paths(&[], &["**"], &[]));
+        assert!(check_paths(&[], &["**"], &vec!["a"; MOST_PATHS + 1]));
+        assert!(!check_paths(&[], &["**"], &vec!["a"; MOST_PATHS]));
     }
 
     #[test]
