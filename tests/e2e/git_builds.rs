@@ -118,5 +118,7 @@ fn a_repository_becomes_an_application_with_a_url() {
     crate::harness::eventually("the first commit serves again", || {
         darsena.get("site.localhost", "/").1 == "ahoy: first\n"
     });
-    assert_eq!(darsena.container_pids().len(), 1, "nothing of a build is left");
+    crate::harness::eventually("one container is left, and nothing of a build", || {
+        darsena.container_pids().len() == 1
+    });
 }

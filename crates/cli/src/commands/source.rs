@@ -41,10 +41,10 @@ pub struct Repository {
     /// File of this machine, or - for stdin, with the Dockerfile to build with instead of one of the repository.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dockerfile", "build_type"])]
     pub dockerfile_text: Option<String>,
-    /// Keep no layers from build to build.
+    /// Keep neither layers nor cache mounts from build to build.
     #[arg(long, conflicts_with = "cache")]
     pub no_cache: bool,
-    /// Keep layers from build to build again.
+    /// Keep layers and cache mounts again.
     #[arg(long)]
     pub cache: bool,
     /// Fetch the repository's submodules, too.

@@ -34,7 +34,8 @@ pub struct Args {
     /// there is `darsena env NAME set --stdin`.
     #[arg(long, short, value_name = "K=V")]
     env: Vec<String>,
-    /// Set a variable that only the build sees, as ARG and as a secret of that id; may be repeated.
+    /// Set a variable that only the build sees, as ARG and as a secret of that id; may be repeated. It can be seen in `ps`
+    /// as well: for secrets there is `darsena env NAME set --stdin --build`.
     #[arg(long, value_name = "K=V")]
     build_env: Vec<String>,
     /// Do not wait: print the deployment's id and the URL.
