@@ -28,6 +28,14 @@ const LIBRARIES: [(&str, &[&str], &[&str]); 4] = [
     ("uwsgi", &["gcc", "libc6-dev"], &[]),
 ];
 
+/// Where Python finds modules.
+struct Layout {
+    /// In a virtual environment.
+    has_packages: bool,
+    /// In the folder `src`.
+    has_sources: bool,
+}
+
 pub fn look(repository: &Repository, bases: &Bases) -> Result<Verdict, NotMade> {
     if !SIGNS.iter().any(|name| repository.has(name)) {
         return Ok(Verdict::Other);
@@ -46,8 +54,11 @@ pub fn look(repository: &Repository, bases: &Bases) -> Result<Verdict, NotMade> 
         (None, None) => Text::new(Kind::Python),
         (installer, extra) => install_stage(Text::new(Kind::Python), &image, installer, extra, &dependencies),
     };
-    let has_packages = installer.is_some() || program.also_needs.is_some();
-    Ok(Verdict::Made(run_stage(text, &image, has_packages, &program, &dependencies).into_string()))
+    let layout = Layout {
+        has_packages: installer.is_some() || program.also_needs.is_some(),
+        has_sources: start::has_sources(repository),
+    };
+    Ok(Verdict::Made(run_stage(text, &image, &layout, &program, &dependencies).into_string()))
 }
 
 /// The release that the repository asks for, else the usual one.
@@ -88,20 +99,21 @@ fn install_stage(
 fn run_stage(
     text: Text,
     image: &str,
-    has_packages: bool,
+    layout: &Layout,
     program: &Program,
     dependencies: &Dependencies,
 ) -> Text {
     let for_running = libraries(dependencies, |(_, _, running)| running);
-    let path = if has_packages { " PATH=/venv/bin:$PATH" } else { "" };
+    let path = if layout.has_packages { " PATH=/venv/bin:$PATH" } else { "" };
+    let modules = if layout.has_sources { " PYTHONPATH=/app/src" } else { "" };
     // Settings of Django often want a key as soon as they are read; this one protects nothing.
     let collect = program
         .collects_static
         .then_some("RUN SECRET_KEY=unused DJANGO_SECRET_KEY=unused python manage.py collectstatic --noinput");
     text.stage(image, None)
         .debian_packages(&for_running)
-        .line(format!("ENV PYTHONUNBUFFERED=1 PORT=8080 HOME=/app{path}"))
-        .maybe(has_packages.then_some("COPY --from=build /venv /venv"))
+        .line(format!("ENV PYTHONUNBUFFERED=1 PORT=8080 HOME=/app{path}{modules}"))
+        .maybe(layout.has_packages.then_some("COPY --from=build /venv /venv"))
         // The folder is made by this, and thus belongs to whom it says.
         .line(format!("COPY --chown={USER} . /app"))
         .line("WORKDIR /app")

@@ -21,7 +21,7 @@ pub const LACKING: &str = "nothing says what to start: there is no Procfile with
 
 /// Files that may hold an application of a framework, by path.
 const MODULES: [&str; 8] = ["main", "app", "wsgi", "asgi", "server", "api", "application", "__init__"];
-/// Where they may be; `src` is put on Python's path by nobody, so it is named.
+/// Where they may be.
 const FOLDERS: [&str; 3] = ["", "app", "src"];
 /// Programs that start what they need themselves.
 const PROGRAMS: [&str; 4] = ["main.py", "app.py", "server.py", "run.py"];
@@ -42,6 +42,12 @@ pub fn program(repository: &Repository, dependencies: &Dependencies) -> Result<O
     }
     let program = PROGRAMS.into_iter().find(|name| repository.has_file(name));
     Ok(program.map(|name| plain(Start::words(&["python", name]))))
+}
+
+/// Whether `src` is a folder of modules, and not a package itself: then it belongs on Python's path (Python Packaging
+/// User Guide, "src layout").
+pub fn has_sources(repository: &Repository) -> bool {
+    repository.has_folder("src") && !repository.has_file("src/__init__.py")
 }
 
 /// `manage.py` names the settings, beside which Django puts `wsgi.py`.
@@ -72,6 +78,7 @@ fn application(repository: &Repository, classes: &[&str]) -> Result<Option<Strin
             let (file, dotted) = match (folder, module) {
                 ("", "__init__") => continue,
                 ("", module) => (format!("{module}.py"), module.to_owned()),
+                ("src", module) if has_sources(repository) => (format!("src/{module}.py"), module.to_owned()),
                 (folder, "__init__") => (format!("{folder}/__init__.py"), folder.to_owned()),
                 (folder, module) => (format!("{folder}/{module}.py"), format!("{folder}.{module}")),
             };

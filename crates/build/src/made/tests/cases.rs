@@ -217,6 +217,18 @@ fn applications_of_python() {
             &[("requirements.txt", "fastapi"), ("src/main.py", "app = fastapi.FastAPI()")],
             &[
                 "RUN --mount=type=cache,target=/root/.cache/pip pip install uvicorn",
+                "ENV PYTHONUNBUFFERED=1 PORT=8080 HOME=/app PATH=/venv/bin:$PATH PYTHONPATH=/app/src",
+                "CMD exec uvicorn main:app --host 0.0.0.0 --port $PORT",
+            ],
+        ),
+        (
+            &[
+                ("requirements.txt", "fastapi\nuvicorn"),
+                ("src/main.py", "app = FastAPI()"),
+                ("src/__init__.py", ""),
+            ],
+            &[
+                "ENV PYTHONUNBUFFERED=1 PORT=8080 HOME=/app PATH=/venv/bin:$PATH",
                 "CMD exec uvicorn src.main:app --host 0.0.0.0 --port $PORT",
             ],
         ),
