@@ -41,7 +41,7 @@ impl Git {
     /// before [`Git::checkout`].
     pub async fn find(&self, remote: &Remote, revision: &Revision) -> Result<Found, GitError> {
         let found = Call::find(&self.shop, remote, revision, self.deadline()).await;
-        found.map(|(_, found)| found).map_err(|cause| GitError::new(&remote.url, cause))
+        found.map(|(_, found)| found).map_err(|cause| GitError::new(repository(remote), cause))
     }
 
     /// The branches of a repository.
@@ -57,7 +57,7 @@ impl Git {
                 Err(cause) => Err(cause),
             }
         };
-        look.await.map_err(|cause| GitError::new(&remote.url, cause))
+        look.await.map_err(|cause| GitError::new(repository(remote), cause))
     }
 
     /// Writes the files of a revision into an empty folder: exactly those, with no trace of git. Links are written as
@@ -78,7 +78,7 @@ impl Git {
             place.keep();
             Ok(commit)
         };
-        checkout.await.map_err(|cause| GitError::new(&remote.url, cause))
+        checkout.await.map_err(|cause| GitError::new(repository(remote), cause))
     }
 
     /// The keys that an ssh server shows now, to be pinned: `ssh-ed25519 AAAA...`. The host is `HOST[:PORT]`.
@@ -86,7 +86,9 @@ impl Git {
     /// # Errors
     /// It cannot be reached.
     pub async fn host_keys(&self, host: &str) -> Result<Vec<String>, GitError> {
-        keys::of_server(&self.shop, host).await.map_err(|cause| GitError::new(host, cause))
+        keys::of_server(&self.shop, host)
+            .await
+            .map_err(|cause| GitError::new(format!("the host keys of {host}"), cause))
     }
 
     /// Makes a key pair for ssh. The comment is for people.
@@ -152,6 +154,11 @@ impl Git {
     fn deadline(&self) -> Deadline {
         Deadline::after(self.shop.config.limits.time)
     }
+}
+
+/// How a failure begins.
+fn repository(remote: &Remote) -> String {
+    format!("the repository {}", remote.url)
 }
 
 fn spend(budget: &mut Budget, written: &Written) {

@@ -80,7 +80,7 @@ async fn a_deploy_key_opens_a_repository_over_ssh() {
         return;
     }
     let repositories = repositories();
-    let mut server = SshServer::start(&repositories).unwrap();
+    let server = SshServer::start(&repositories).unwrap();
     let bench = Bench::ssh(&server);
     let url = GitUrl::parse(&server.url("acme/shop")).unwrap();
     let key = bench.git.make_key("shop of acme").await.unwrap();

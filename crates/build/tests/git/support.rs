@@ -47,6 +47,8 @@ impl Bench {
     }
 
     pub fn new(change: impl FnOnce(&mut GitConfig)) -> Self {
+        // As `main` does; there may be one already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = TempDir::new().unwrap();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_git-helper"));
         let mut config = GitConfig::new(folder.path().join("scratch"), program);

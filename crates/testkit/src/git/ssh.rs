@@ -1,18 +1,19 @@
 //! Git over ssh: Debian's `sshd`, started for a test. It needs root, as whoever logs in is who runs the test.
 
 use std::fs;
-use std::io::Read as _;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
 use super::Repositories;
-use crate::Port;
 
 const PROGRAM: &str = "/usr/sbin/sshd";
 /// Where sshd locks itself in before a login. The service makes it, and the tests start no service.
@@ -20,30 +21,49 @@ const EMPTY_FOLDER: &str = "/run/sshd";
 
 /// An ssh server on a free port of 127.0.0.1, with a host key of its own. It runs git and nothing else for whoever has
 /// an allowed key. Dropped, it is gone.
+///
+/// The port is listened to here, and each connection gets an `sshd` of its own, as from inetd: when a test is killed, the
+/// kernel closes all connections, and nothing is left.
 #[derive(Debug)]
 pub struct SshServer {
-    child: Child,
-    port: Port,
+    address: SocketAddr,
     folder: TempDir,
     root: PathBuf,
+    connections: Arc<Connections>,
+    listening: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    is_over: AtomicBool,
+    running: Mutex<Vec<Child>>,
 }
 
 impl SshServer {
     pub fn start(repositories: &Repositories) -> Result<Self> {
+        ensure!(Path::new(PROGRAM).exists(), "{PROGRAM} is missing (package openssh-server)");
+        if !Path::new(EMPTY_FOLDER).exists() {
+            let _ = fs::DirBuilder::new().mode(0o755).create(EMPTY_FOLDER);
+        }
         // Not below the repositories: they are served, and this holds keys.
         let folder = TempDir::new()?;
         make_key(&folder.path().join("host_key"), "host")?;
         fs::write(folder.path().join("authorized_keys"), "")?;
-        let port = Port::reserve()?;
-        let child = run(folder.path(), port.address())?;
-        let mut server = Self { child, port, folder, root: repositories.path().join("bare") };
-        server.wait_until_it_answers()?;
-        Ok(server)
+        write_config(folder.path())?;
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let address = listener.local_addr()?;
+        let connections = Arc::<Connections>::default();
+        let listening = std::thread::spawn({
+            let (connections, folder) = (connections.clone(), folder.path().to_owned());
+            move || connections.serve(&listener, &folder)
+        });
+        let root = repositories.path().join("bare");
+        Ok(Self { address, folder, root, connections, listening: Some(listening) })
     }
 
     /// `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
-        self.port.address().to_string()
+        self.address.to_string()
     }
 
     /// The address of a repository, `acme/shop`. The account is root, which the tests run as.
@@ -71,83 +91,86 @@ impl SshServer {
         Ok(line.split(' ').take(2).collect::<Vec<_>>().join(" "))
     }
 
-    /// Goes on with another host key, on the same port.
-    pub fn change_host_key(&mut self) -> Result<()> {
-        self.end();
+    /// Has another host key from now on.
+    pub fn change_host_key(&self) -> Result<()> {
         for name in ["host_key", "host_key.pub"] {
             fs::remove_file(self.folder.path().join(name))?;
         }
-        make_key(&self.folder.path().join("host_key"), "host")?;
-        self.child = run(self.folder.path(), self.port.address())?;
-        self.wait_until_it_answers()
+        make_key(&self.folder.path().join("host_key"), "host")
     }
 
     /// What it has said so far, for a test that fails.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
-
-    fn wait_until_it_answers(&mut self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("{PROGRAM} ended with {status}: {}", self.log());
-            }
-            if greets(self.port.address()).unwrap_or(false) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        bail!("{PROGRAM} did not answer in 20 seconds: {}", self.log())
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Drop for SshServer {
     fn drop(&mut self) {
-        self.end();
+        self.connections.is_over.store(true, Ordering::SeqCst);
+        // So that it looks.
+        let _ = TcpStream::connect(self.address);
+        if let Some(listening) = self.listening.take() {
+            let _ = listening.join();
+        }
+        for mut child in self.connections.lock().drain(..) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
-fn run(folder: &Path, address: SocketAddr) -> Result<Child> {
-    if !Path::new(EMPTY_FOLDER).exists() {
-        let _ = fs::DirBuilder::new().mode(0o755).create(EMPTY_FOLDER);
+impl Connections {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Child>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let config = folder.join("sshd_config");
-    let path = folder.display();
-    fs::write(
-        &config,
-        format!(
-            "ListenAddress {address}\n\
-             HostKey {path}/host_key\n\
-             AuthorizedKeysFile {path}/authorized_keys\n\
-             PidFile none\n\
-             StrictModes no\n\
-             UsePAM no\n\
-             PermitRootLogin prohibit-password\n\
-             PasswordAuthentication no\n\
-             KbdInteractiveAuthentication no\n\
-             PubkeyAuthentication yes\n\
-             AcceptEnv GIT_PROTOCOL\n\
-             PrintMotd no\n\
-             UseDNS no\n\
-             MaxStartups 100\n\
-             LogLevel VERBOSE\n"
-        ),
-    )?;
-    Command::new(PROGRAM)
-        .args(["-D", "-e", "-f"])
-        .arg(&config)
+
+    fn serve(&self, listener: &TcpListener, folder: &Path) {
+        for stream in listener.incoming() {
+            if self.is_over.load(Ordering::SeqCst) {
+                return;
+            }
+            let mut running = self.lock();
+            running.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+            // A connection that gets no server is closed, and its client says so.
+            running.extend(stream.ok().and_then(|stream| answer(stream, folder).ok()));
+        }
+    }
+}
+
+/// Starts the server of one connection.
+fn answer(stream: TcpStream, folder: &Path) -> Result<Child> {
+    let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
+    let stream = OwnedFd::from(stream);
+    let child = Command::new(PROGRAM)
+        .args(["-i", "-e", "-f"])
+        .arg(folder.join("sshd_config"))
         .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(fs::File::options().create(true).append(true).open(folder.join("log"))?)
-        .spawn()
-        .with_context(|| format!("starting {PROGRAM} (package openssh-server)"))
+        .stdin(stream.try_clone()?)
+        .stdout(stream)
+        .stderr(Stdio::from(log))
+        .spawn();
+    child.with_context(|| format!("starting {PROGRAM}"))
+}
+
+fn write_config(folder: &Path) -> Result<()> {
+    let path = folder.display();
+    let text = format!(
+        "HostKey {path}/host_key\n\
+         AuthorizedKeysFile {path}/authorized_keys\n\
+         PidFile none\n\
+         StrictModes no\n\
+         UsePAM no\n\
+         PermitRootLogin prohibit-password\n\
+         PasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\n\
+         PubkeyAuthentication yes\n\
+         AcceptEnv GIT_PROTOCOL\n\
+         PrintMotd no\n\
+         UseDNS no\n\
+         LogLevel VERBOSE\n"
+    );
+    Ok(fs::write(folder.join("sshd_config"), text)?)
 }
 
 /// Makes a key pair without a passphrase: `PATH` and `PATH.pub`.
@@ -161,13 +184,4 @@ fn make_key(path: &Path, comment: &str) -> Result<()> {
         .context("starting ssh-keygen (package openssh-client)")?;
     ensure!(output.status.success(), "ssh-keygen: {}", String::from_utf8_lossy(&output.stderr));
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o600))?)
-}
-
-/// Whether it begins as an ssh server does (RFC 4253, section 4.2).
-fn greets(address: SocketAddr) -> Result<bool> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    let mut start = [0; 8];
-    stream.read_exact(&mut start)?;
-    Ok(&start == b"SSH-2.0-")
 }
