@@ -8,6 +8,7 @@ use model::git::Scheme;
 use model::{GitUrl, Revision};
 
 use super::address::{Named, Server};
+use super::closet::Shown;
 use super::command::{self, GIT, word};
 use super::error::Cause;
 use super::helper::Role;
@@ -149,15 +150,15 @@ impl<'a> Call<'a> {
             .is_ok_and(|url| url.scheme() == own.scheme() && url.host() == own.host() && url != *own)
     }
 
-    /// Runs git with the login at hand, and gives what it printed.
+    /// Runs git in a folder with the login at hand, and gives what it printed.
     pub async fn git<const N: usize>(
         &self,
-        repository: &[OsString],
+        folder: &Path,
         arguments: [&str; N],
         watch: Option<Watch>,
     ) -> Result<Vec<u8>, Refusal> {
-        let arguments = repository.iter().cloned().chain(arguments.iter().map(Into::into)).collect();
-        let bounds = self.bounds(self.deadline, watch);
+        let arguments = inside(folder).into_iter().chain(arguments.iter().map(Into::into)).collect();
+        let bounds = self.bounds_in(folder, watch);
         let (ended, printed) = self.program(arguments, &[]).output(bounds, MOST_LISTED).await?;
         done(ended).map(|()| printed)
     }
@@ -165,12 +166,12 @@ impl<'a> Call<'a> {
     /// As [`Call::git`], and hands over what it prints as it comes.
     pub async fn git_with<const N: usize>(
         &self,
-        repository: &[OsString],
+        folder: &Path,
         arguments: [&str; N],
         take: impl FnMut(&[u8]) -> Result<(), Cause>,
     ) -> Result<(), Refusal> {
-        let arguments = repository.iter().cloned().chain(arguments.iter().map(Into::into)).collect();
-        done(self.program(arguments, &[]).run(self.bounds(self.deadline, None), take).await?)
+        let arguments = inside(folder).into_iter().chain(arguments.iter().map(Into::into)).collect();
+        done(self.program(arguments, &[]).run(self.bounds_in(folder, None), take).await?)
     }
 
     /// The error that a refusal is.
@@ -213,7 +214,17 @@ impl<'a> Call<'a> {
     fn bounds(&self, deadline: Deadline, watch: Option<Watch>) -> Bounds<'_> {
         let config = &self.shop.config;
         let limits = &config.limits;
-        Bounds { keeper: &config.program, file: limits.file, memory: limits.memory, deadline, watch }
+        let mut shown =
+            vec![Shown::Write(self.folder.path().to_owned()), Shown::Read(config.program.clone())];
+        shown.extend(config.authorities.clone().map(Shown::Read));
+        Bounds { keeper: &config.program, file: limits.file, memory: limits.memory, shown, deadline, watch }
+    }
+
+    /// As [`Call::bounds`], for work in a folder.
+    fn bounds_in(&self, folder: &Path, watch: Option<Watch>) -> Bounds<'_> {
+        let mut bounds = self.bounds(self.deadline, watch);
+        bounds.shown.push(Shown::Write(folder.to_owned()));
+        bounds
     }
 
     fn cause(&self, words: &str) -> Cause {
@@ -284,7 +295,7 @@ fn location(trace: &str, asked: &GitUrl) -> Option<String> {
 }
 
 /// Options that name the repository of a folder.
-pub(super) fn inside(folder: &Path) -> [OsString; 2] {
+fn inside(folder: &Path) -> [OsString; 2] {
     let option = |name: &str, value: &Path| {
         let mut option = OsString::from(name);
         option.push(value);

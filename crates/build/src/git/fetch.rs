@@ -1,9 +1,8 @@
 //! Bringing a commit: as little of the history as the server allows.
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::call::{Call, Refusal, inside};
+use super::call::{Call, Refusal};
 use super::error::Cause;
 use super::listing::Found;
 use super::running::Watch;
@@ -17,8 +16,8 @@ const WANTED: &str = "refs/darsena/wanted";
 #[derive(Debug)]
 pub(super) struct Repository<'a> {
     call: &'a Call<'a>,
-    /// Options that name it.
-    options: [OsString; 2],
+    /// Its files, and `.git`.
+    folder: PathBuf,
     watch: Watch,
 }
 
@@ -26,7 +25,6 @@ impl<'a> Repository<'a> {
     /// Makes an empty one, for ids such as this one.
     pub async fn make(call: &'a Call<'a>, folder: &Path, id: &str, most: u64) -> Result<Self, Cause> {
         let format = if id.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
-        let options = inside(folder);
         let watch = Watch {
             folder: Some(folder.to_owned()),
             most,
@@ -34,10 +32,10 @@ impl<'a> Repository<'a> {
             reserve: call.config().limits.reserve,
         };
         watch.look()?;
-        call.git(&options, ["init", "--quiet", "--template=", format], None)
+        call.git(folder, ["init", "--quiet", "--template=", format], None)
             .await
             .map_err(|refusal| call.explain(refusal))?;
-        Ok(Self { call, options, watch })
+        Ok(Self { call, folder: folder.to_owned(), watch })
     }
 
     /// Fetches a commit: alone, or with a part of its branch where the server gives no commit by its id.
@@ -103,14 +101,14 @@ impl<'a> Repository<'a> {
             &url,
             refspec,
         ];
-        self.call.git(&self.options, arguments, Some(self.watch.clone())).await.map(drop)
+        self.call.git(&self.folder, arguments, Some(self.watch.clone())).await.map(drop)
     }
 
     /// Runs git in it, without a server.
     pub async fn git<const N: usize>(&self, arguments: [&str; N]) -> Result<Vec<u8>, Refusal> {
         // While files are written only the disk is looked at: they were weighed before, and are too many to count often.
         let watch = Watch { folder: None, ..self.watch.clone() };
-        self.call.git(&self.options, arguments, Some(watch)).await
+        self.call.git(&self.folder, arguments, Some(watch)).await
     }
 
     /// As [`Repository::git`], and hands over what it prints as it comes.
@@ -119,7 +117,7 @@ impl<'a> Repository<'a> {
         arguments: [&str; N],
         take: impl FnMut(&[u8]) -> Result<(), Cause>,
     ) -> Result<(), Refusal> {
-        self.call.git_with(&self.options, arguments, take).await
+        self.call.git_with(&self.folder, arguments, take).await
     }
 
     /// Whether the disk has room for more.

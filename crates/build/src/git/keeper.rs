@@ -18,6 +18,7 @@ use nix::sys::stat::{Mode, umask};
 
 use rustix::thread::{CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities};
 
+use super::closet::{self, Shown};
 use super::helper::Role;
 
 /// The keeper could not do its work; what it says names the reason.
@@ -25,9 +26,14 @@ pub(super) const NOT_KEPT: u8 = 121;
 /// The program could not be started.
 pub(super) const NOT_STARTED: u8 = 122;
 
-/// Arguments of a keeper: the largest file and the memory, in bytes, then the program with its own.
-pub(super) fn arguments(file: u64, memory: u64) -> [OsString; 2] {
-    [file.to_string().into(), memory.to_string().into()]
+/// Ends what is shown, before the program.
+const PROGRAM: &str = "--";
+
+/// Arguments of a keeper: the largest file and the memory, in bytes, what is shown, then the program with its own.
+pub(super) fn arguments(file: u64, memory: u64, shown: &[Shown]) -> Vec<OsString> {
+    let limits = [file.to_string().into(), memory.to_string().into()];
+    let shown = shown.iter().map(Shown::to_argument);
+    limits.into_iter().chain(shown).chain([PROGRAM.into()]).collect()
 }
 
 /// The keeper's role.
@@ -44,9 +50,12 @@ pub(super) fn keep(arguments: &[OsString]) -> ExitCode {
 
 /// The first process' role.
 pub(super) fn first(arguments: &[OsString]) -> ExitCode {
-    let [file, memory, program, rest @ ..] = arguments else {
+    let [file, memory, rest @ ..] = arguments else {
         return fail(NOT_KEPT, "arguments are missing", &"");
     };
+    let mut rest = rest.iter();
+    let shown: Vec<Shown> = rest.by_ref().map_while(|argument| Shown::from_argument(argument)).collect();
+    let Some(program) = rest.next() else { return fail(NOT_KEPT, "a program is missing", &"") };
     let number = |text: &OsString| text.to_str().and_then(|text| text.parse::<u64>().ok());
     let (Some(file), Some(memory)) = (number(file), number(memory)) else {
         return fail(NOT_KEPT, "a limit is no number", &"");
@@ -62,6 +71,9 @@ pub(super) fn first(arguments: &[OsString]) -> ExitCode {
         if let Err(error) = setrlimit(resource, most, most) {
             return fail(NOT_KEPT, "a limit cannot be set", &error);
         }
+    }
+    if let Err(error) = closet::enter(&shown) {
+        return fail(NOT_KEPT, "this machine cannot be hidden from it", &error);
     }
     if let Err(error) = give_up_privileges() {
         return fail(NOT_KEPT, "its privileges cannot be taken away", &error);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::address::Server;
 use super::call::Shop;
 use super::clean::line;
+use super::closet::Shown;
 use super::error::Cause;
 use super::running::{Bounds, Deadline, Ended, Program};
 use super::secrets::Folder;
@@ -33,7 +34,7 @@ pub(super) async fn make(shop: &Shop, comment: &str) -> Result<KeyPair, Cause> {
         .into_iter()
         .chain([key.clone().into()]);
     let program = program("ssh-keygen", "/usr/bin/ssh-keygen", arguments.collect(), &folder);
-    let (ended, _) = program.output(bounds(shop), MOST).await?;
+    let (ended, _) = program.output(bounds(shop, &folder), MOST).await?;
     check(&ended, "ssh-keygen")?;
     let read =
         |path: PathBuf| std::fs::read_to_string(&path).map_err(|error| Cause::storage("read", path, error));
@@ -49,7 +50,7 @@ pub(super) async fn of_server(shop: &Shop, host: &str) -> Result<Vec<String>, Ca
     let port = server.port.to_string();
     let arguments = ["-T", "15", "-p", &port, "-t", "ed25519,ecdsa,rsa", "--", &address];
     let program = program("ssh-keyscan", "/usr/bin/ssh-keyscan", arguments.map(Into::into).into(), &folder);
-    let (ended, printed) = program.output(bounds(shop), MOST).await?;
+    let (ended, printed) = program.output(bounds(shop, &folder), MOST).await?;
     let keys = keys_of(&String::from_utf8_lossy(&printed));
     if keys.is_empty() {
         let reason = match line(&ended.words) {
@@ -87,11 +88,12 @@ fn program(
     Program { name, path, arguments, environment, folder: folder.path().to_owned() }
 }
 
-fn bounds(shop: &Shop) -> Bounds<'_> {
+fn bounds<'a>(shop: &'a Shop, folder: &Folder) -> Bounds<'a> {
     let config = &shop.config;
     let limits = &config.limits;
     let deadline = Deadline::after(PATIENCE);
-    Bounds { keeper: &config.program, file: limits.file, memory: limits.memory, deadline, watch: None }
+    let shown = vec![Shown::Write(folder.path().to_owned())];
+    Bounds { keeper: &config.program, file: limits.file, memory: limits.memory, shown, deadline, watch: None }
 }
 
 fn check(ended: &Ended, program: &'static str) -> Result<(), Cause> {

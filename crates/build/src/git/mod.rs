@@ -6,7 +6,7 @@
 //!
 //! - [`Git`] tells the story: find, fetch, weigh, write the files, and leave nothing else.
 //! - `call`: one remote for one call, with its addresses and the folder that holds its secrets for the while.
-//! - `command`, `running`, `keeper`: how a program is started and surely ended.
+//! - `command`, `running`, `keeper`: how a program is started and surely ended; `closet`: what it sees meanwhile.
 //! - `helper`: the roles of our own binary that git, ssh and their keeper are given.
 //! - `verdict`: what git's words mean.
 
@@ -15,6 +15,7 @@ mod askpass;
 mod call;
 mod checkout;
 mod clean;
+mod closet;
 mod command;
 mod error;
 mod fetch;

@@ -10,6 +10,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::clean::line;
+use super::closet::Shown;
 use super::error::Cause;
 use super::helper::Role;
 use super::keeper::{self, NOT_KEPT, NOT_STARTED};
@@ -40,6 +41,8 @@ pub(super) struct Bounds<'a> {
     pub keeper: &'a Path,
     pub file: u64,
     pub memory: u64,
+    /// All that it sees of this machine, besides the system's programs.
+    pub shown: Vec<Shown>,
     pub deadline: Deadline,
     pub watch: Option<Watch>,
 }
@@ -146,7 +149,7 @@ impl Running {
         let mut command = Command::new(bounds.keeper);
         command
             .arg0(Role::Keep.name())
-            .args(keeper::arguments(bounds.file, bounds.memory))
+            .args(keeper::arguments(bounds.file, bounds.memory, &bounds.shown))
             .arg(program.path)
             .args(program.arguments)
             .env_clear()

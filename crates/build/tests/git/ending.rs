@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{BuildSettings, FailureCode, Revision};
 use testkit::git::{GitServer, Repositories};
 
-use crate::support::{Bench, capabilities_of, is_root, names, open, processes_with, until};
+use crate::support::{Bench, capabilities_of, is_root, names, open, processes_with, roots_of, until};
 
 fn stalling(path_end: &str) -> (Repositories, GitServer) {
     let repositories = Repositories::new().unwrap();
@@ -29,6 +29,7 @@ async fn a_dropped_checkout_leaves_no_process_and_no_file() {
         let call = tokio::spawn(async move {
             git.checkout(&remote, &Revision::Default, &BuildSettings::default(), &into).await
         });
+        std::fs::write(bench.files().join("../hidden"), "").unwrap();
         let mark = bench.mark();
         until(runtime_word, || {
             server.seen().iter().any(|seen| seen.path.split('?').next().unwrap().ends_with(path_end))
@@ -37,6 +38,20 @@ async fn a_dropped_checkout_leaves_no_process_and_no_file() {
         let running = processes_with(&mark);
         assert!(running.iter().any(|process| process.contains("git-remote-http")), "{running:?}");
         assert!(capabilities_of("git-remote-http", &mark).iter().all(|of| of == "0000000000000000"));
+        // The keeper is a process of ours and sees what we see.
+        let roots = roots_of("git-remote-http", &mark);
+        let closed: Vec<_> = roots.iter().filter(|root| !root.join("etc/shadow").exists()).collect();
+        assert!(!closed.is_empty(), "{roots:?}");
+        for root in closed {
+            let within = |path: &std::path::Path| root.join(path.strip_prefix("/").unwrap());
+            assert_eq!(
+                names(root).iter().filter(|name| ["home", "root", "var"].contains(&&***name)).count(),
+                0
+            );
+            assert!(!names(&within(bench.files().parent().unwrap())).contains(&"hidden".to_owned()));
+            std::fs::write(root.join("usr/written"), "").unwrap_err();
+            std::fs::write(root.join("written"), "").unwrap_err();
+        }
 
         call.abort();
         assert!(call.await.unwrap_err().is_cancelled());

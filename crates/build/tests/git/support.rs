@@ -150,6 +150,12 @@ pub fn capabilities_of(program: &str, text: &str) -> Vec<String> {
     found
 }
 
+/// What is `/` for the processes of a program whose command line or environment holds a text.
+pub fn roots_of(program: &str, text: &str) -> Vec<PathBuf> {
+    let found = folders_of_processes_with(text).into_iter().filter(|(_, all)| all.contains(program));
+    found.map(|(folder, _)| folder.join("root")).collect()
+}
+
 fn folders_of_processes_with(text: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
