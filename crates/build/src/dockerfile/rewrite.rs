@@ -29,10 +29,19 @@ pub(crate) fn rewrite(plan: &Plan, manifests: &BTreeMap<String, Digest>, values:
             let found = uses.iter().find(|one| one.word == word)?;
             manifests.get(&found.base.reference.to_string()).map(local_name)
         };
-        text.push_str(&written(instruction, &named, shells.current(), plan.file.escape, values));
+        let place = Place { shell: shells.current(), workdir: plan.workdirs.get(&at).map(String::as_str) };
+        text.push_str(&written(instruction, &named, place, plan.file.escape, values));
         text.push('\n');
     }
     text
+}
+
+/// What the instructions before one say for it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    shell: &'a [String],
+    /// The folder that it runs in; `None`: the base image knows it.
+    workdir: Option<&'a str>,
 }
 
 /// The shell of each stage, as far as the file tells.
@@ -70,7 +79,7 @@ impl Shells {
 fn written(
     instruction: &Instruction,
     named: &dyn Fn(&str) -> Option<String>,
-    shell: &[String],
+    place: Place<'_>,
     escape: char,
     values: &Values,
 ) -> String {
@@ -85,12 +94,13 @@ fn written(
             words.map(|word| argument(word, escape, values)).collect::<Vec<_>>().join("\n")
         }
         "COPY" | "ADD" | "RUN" if !instruction.flags.is_empty() || instruction.script.is_some() => {
-            let flags = instruction.flags.iter().filter_map(|flag| changed(flag, named));
+            let flags = instruction.flags.iter().filter_map(|flag| changed(flag, named, place.workdir));
             let mut words: Vec<String> = vec![instruction.keyword.clone()];
             words.extend(flags);
             words.push(match &instruction.script {
                 Some(script) => {
-                    let arguments: Vec<&str> = shell.iter().map(String::as_str).chain([&**script]).collect();
+                    let arguments: Vec<&str> =
+                        place.shell.iter().map(String::as_str).chain([&**script]).collect();
                     serde_json::json!(arguments).to_string()
                 }
                 None => instruction.rest.clone(),
@@ -102,7 +112,7 @@ fn written(
 }
 
 /// A flag with the base image's own name; `None`: left out.
-fn changed(flag: &str, named: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+fn changed(flag: &str, named: &dyn Fn(&str) -> Option<String>, workdir: Option<&str>) -> Option<String> {
     // One says only how the result is kept, the other what is so anyway; Debian's builder knows neither.
     if matches!(flag_name(flag), "link" | "network") {
         return None;
@@ -111,11 +121,32 @@ fn changed(flag: &str, named: &dyn Fn(&str) -> Option<String>) -> Option<String>
         return Some(format!("--from={name}"));
     }
     let Some(mount) = flag_value(flag, "mount") else { return Some(flag.to_owned()) };
-    let fields = mount.split(',').map(|field| {
-        let name = field.strip_prefix("from=").and_then(named);
-        name.map_or_else(|| field.to_owned(), |name| format!("from={name}"))
+    let is_memory = mount.split(',').any(|field| field == "type=tmpfs");
+    let fields = mount.split(',').map(|field| match field.split_once('=') {
+        Some(("from", name)) => named(name).map_or_else(|| field.to_owned(), |name| format!("from={name}")),
+        Some(("target" | "dst" | "destination", path)) => absolute(field, path, workdir),
+        // A volume has one build at a time, so that nobody else has the mount meanwhile.
+        Some(("sharing", "private")) => "sharing=shared".to_owned(),
+        Some(("size", size)) if is_memory => format!("tmpfs-size={size}"),
+        // Debian's builder does not survive the word alone.
+        None if field == "required" => "required=true".to_owned(),
+        _ => field.to_owned(),
     });
     Some(format!("--mount={}", fields.collect::<Vec<_>>().join(",")))
+}
+
+/// A path in the folder that the step runs in, which Debian's builder wants to be told.
+fn absolute(field: &str, path: &str, workdir: Option<&str>) -> String {
+    let name = &field[..field.len() - path.len()];
+    match (path, workdir) {
+        (path, Some(workdir)) if !path.starts_with('/') && !path.contains(['$', '"', '\'']) => {
+            let path = path.strip_prefix("./").unwrap_or(path);
+            let below = if path == "." { "" } else { path };
+            let whole = format!("{}/{below}", workdir.trim_end_matches('/'));
+            format!("{name}{}", if whole.len() > 1 { whole.trim_end_matches('/') } else { "/" })
+        }
+        _ => field.to_owned(),
+    }
 }
 
 /// One variable of an `ARG` with the value that the build gives it.
@@ -200,6 +231,29 @@ mod tests {
                 r#"RUN ["/bin/bash","-ec","echo \"$A\"\n"]"#,
                 r#"RUN --mount=type=cache,target=/c ["/bin/bash","-ec","cat <<-EOF > /b\nx\nEOF\n"]"#,
                 r#"RUN ["/bin/sh","-c",""]"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn mounts_are_written_as_the_builder_knows_them() {
+        let text = "FROM a AS one\nRUN --mount=target=. x\nENV D=/src\nWORKDIR $D\nWORKDIR app\n\
+            RUN --mount=type=bind,source=go.sum,target=go.sum --mount=type=cache,dst=./c,sharing=private x\n\
+            RUN --mount=target=. --mount=type=secret,id=a,required --mount=type=tmpfs,target=/t,size=5 x\n\
+            FROM one\nRUN --mount=target=x --mount=target=/y x\nFROM scratch\nRUN --mount=target=. x\n";
+        let plan = plan(text, &Values::new()).unwrap();
+        let text = rewrite(&plan, &BTreeMap::new(), &Values::new());
+        let runs: Vec<&str> = text.lines().filter(|line| line.starts_with("RUN")).collect();
+        assert_eq!(
+            runs,
+            [
+                "RUN --mount=target=. x",
+                "RUN --mount=type=bind,source=go.sum,target=/src/app/go.sum \
+                 --mount=type=cache,dst=/src/app/c,sharing=shared x",
+                "RUN --mount=target=/src/app --mount=type=secret,id=a,required=true \
+                 --mount=type=tmpfs,target=/t,tmpfs-size=5 x",
+                "RUN --mount=target=/src/app/x --mount=target=/y x",
+                "RUN --mount=target=/ x",
             ]
         );
     }

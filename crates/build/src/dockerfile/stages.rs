@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(super) stages: Vec<Stage>,
     /// Where instructions name base images, in their order.
     pub(super) uses: Vec<Use>,
+    /// The folder that each `RUN` runs in, as far as the file tells, by the instruction's index.
+    pub(super) workdirs: BTreeMap<usize, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub(super) struct Stage {
     needs: BTreeSet<usize>,
     /// Whether the last stage needs it; others are not built.
     pub is_built: bool,
+    /// The folder that its steps run in, as far as the file tells.
+    workdir: Option<String>,
 }
 
 /// A base image, where it is named.
@@ -84,6 +88,8 @@ pub(super) fn plan(file: File, values: &Values) -> Result<Plan, Invalid> {
         values,
         globals: BTreeMap::new(),
         locals: BTreeMap::new(),
+        env: BTreeMap::new(),
+        workdirs: BTreeMap::new(),
         stages: Vec::new(),
         uses: Vec::new(),
         escape: file.escape,
@@ -91,14 +97,14 @@ pub(super) fn plan(file: File, values: &Values) -> Result<Plan, Invalid> {
     for (at, instruction) in file.instructions.iter().enumerate() {
         reader.read(at, instruction)?;
     }
-    let Reader { mut stages, mut uses, .. } = reader;
+    let Reader { mut stages, mut uses, workdirs, .. } = reader;
     if stages.is_empty() {
         let line = file.instructions.last().map_or(1, |last| last.line);
         return Err(Invalid::new(line, "it has no FROM"));
     }
     mark_built(&mut stages);
     uses.retain(|one| stages[one.stage].is_built);
-    let plan = Plan { file, stages, uses };
+    let plan = Plan { file, stages, uses, workdirs };
     match plan.bases().get(MOST_BASES) {
         Some(base) => {
             Err(Invalid::new(base.line, format!("more than {MOST_BASES} base images are not fetched")))
@@ -168,6 +174,9 @@ struct Reader<'a> {
     globals: BTreeMap<String, Option<String>>,
     /// Of the `ARG`s of the stage.
     locals: BTreeMap<String, Option<String>>,
+    /// Of the `ENV`s of the stage, which stand over those.
+    env: BTreeMap<String, Option<String>>,
+    workdirs: BTreeMap<usize, String>,
     stages: Vec<Stage>,
     uses: Vec<Use>,
     escape: char,
@@ -181,11 +190,22 @@ impl Reader<'_> {
             keyword if self.stages.is_empty() => {
                 Err(Invalid::new(instruction.line, format!("{keyword} stands before the first FROM")))
             }
+            "ENV" => {
+                self.env(instruction);
+                Ok(())
+            }
+            "WORKDIR" => {
+                self.workdir(instruction);
+                Ok(())
+            }
             "COPY" => match instruction.flag("from") {
                 Some(word) => self.take(at, instruction, word),
                 None => Ok(()),
             },
             "RUN" => {
+                if let Some(workdir) = self.stages.last().and_then(|stage| stage.workdir.clone()) {
+                    self.workdirs.insert(at, workdir);
+                }
                 let mounts = instruction.flags.iter().filter_map(|flag| flag_value(flag, "mount"));
                 mounts.into_iter().try_for_each(|mount| self.mount(at, instruction, mount))
             }
@@ -214,6 +234,7 @@ impl Reader<'_> {
         let invalid = |reason: String| Invalid::new(instruction.line, reason);
         // Only the variables before the first FROM count in a FROM.
         self.locals.clear();
+        self.env.clear();
         let (word, name) = match words::split(&instruction.rest, self.escape)[..] {
             [word] => (word, None),
             [word, between, name] if between.eq_ignore_ascii_case("as") => (word, Some(name.to_owned())),
@@ -228,10 +249,44 @@ impl Reader<'_> {
             }
         }
         let source = self.source(instruction.line, word)?;
+        let workdir = match &source {
+            Source::Stage(index) => self.stages[*index].workdir.clone(),
+            Source::Nothing => Some("/".to_owned()),
+            Source::Image(_) => None,
+        };
         let index = self.stages.len();
         let needs = self.needs(at, instruction.line, word, source, index);
-        self.stages.push(Stage { name, from: at, needs: needs.into_iter().collect(), is_built: false });
+        self.stages.push(Stage {
+            name,
+            from: at,
+            needs: needs.into_iter().collect(),
+            is_built: false,
+            workdir,
+        });
         Ok(())
+    }
+
+    /// `ENV A=b C=d`, or `ENV A b`. A value that cannot be read is none.
+    fn env(&mut self, instruction: &Instruction) {
+        let words = words::split(&instruction.rest, self.escape);
+        let pairs: Vec<(&str, &str)> = match words[..] {
+            [name, ..] if !name.contains('=') => vec![(name, instruction.rest[name.len()..].trim_start())],
+            _ => words.iter().filter_map(|word| word.split_once('=')).collect(),
+        };
+        for (name, value) in pairs {
+            let value = self.expanded(instruction.line, value).ok();
+            self.env.insert(name.to_owned(), value);
+        }
+    }
+
+    fn workdir(&mut self, instruction: &Instruction) {
+        let path = self.expanded(instruction.line, &instruction.rest).ok();
+        let Some(stage) = self.stages.last_mut() else { return };
+        stage.workdir = match (path, &stage.workdir) {
+            (Some(path), _) if path.starts_with('/') => Some(path),
+            (Some(path), Some(before)) => Some(format!("{}/{path}", before.trim_end_matches('/'))),
+            _ => None,
+        };
     }
 
     /// `COPY --from=` and `from=` of a mount.
@@ -311,7 +366,8 @@ impl Reader<'_> {
         let value = |name: &str| {
             let platform =
                 || PLATFORM.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-            let declared = self.locals.get(name).or_else(|| self.globals.get(name));
+            let declared =
+                self.env.get(name).or_else(|| self.locals.get(name)).or_else(|| self.globals.get(name));
             declared.map_or_else(platform, Clone::clone)
         };
         expand(word, self.escape, &value).map_err(|reason| Invalid::new(line, reason))

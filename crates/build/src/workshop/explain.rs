@@ -31,7 +31,7 @@ pub(super) fn broken(message: String) -> Failure {
 }
 
 pub(super) fn invalid(name: &str, invalid: &Invalid) -> Failure {
-    let message = format!("{name}, line {}: {}.", invalid.line, invalid.reason);
+    let message = format!("In {name}, line {}: {}.", invalid.line, invalid.reason);
     Failure::new(Phase::Build, FailureCode::DockerfileInvalid, message, None)
 }
 
@@ -43,6 +43,11 @@ pub(super) fn failed(name: &str, code: i32, output: &Output) -> Failure {
         Some((start, why)) if start.starts_with("building at STEP") => why.to_owned(),
         _ => complaint,
     };
+    let why =
+        match why.strip_prefix("resolving mountpoints for container ").and_then(|why| why.split_once(": ")) {
+            Some((_, why)) => why.to_owned(),
+            None => why,
+        };
     let exit = why.rsplit_once("exit status ").and_then(|(_, code)| code.trim().parse::<i32>().ok());
     let (how, why) = match exit {
         Some(code) => (format!(" with exit code {code}"), String::new()),

@@ -66,8 +66,8 @@ impl Session {
     ) -> Result<Self, Failure> {
         let name = match &source.dockerfile.origin {
             Origin::Found(path) => path.clone(),
-            Origin::Made(_) => "The Dockerfile that was made".to_owned(),
-            Origin::Given => "The Dockerfile of the settings".to_owned(),
+            Origin::Made(_) => "the Dockerfile that was made".to_owned(),
+            Origin::Given => "the Dockerfile of the settings".to_owned(),
         };
         let pairs =
             order.variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned().into()));

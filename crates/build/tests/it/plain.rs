@@ -96,7 +96,9 @@ async fn what_dockerfiles_use_works() {
         RUN id && touch /tmp/own && ls -ln /tmp/own\nUSER 0\n\
         RUN --mount=type=bind,source=deep,target=/bound ls /bound && (touch /bound/x || echo read only)\n\
         RUN --mount=type=bind,from=tools:1,source=/etc,target=/bound cat /bound/passwd\n\
-        RUN --mount=type=tmpfs,target=/memory touch /memory/x && ls /memory\n\
+        WORKDIR /work\n\
+        RUN --mount=type=bind,source=deep/b,target=b --mount=type=secret,id=none,required=false cat b\n\
+        RUN --mount=type=tmpfs,target=/memory,size=1000000 touch /memory/x && ls /memory\n\
         RUN --network=default echo with a network\n\
         RUN <<EOF\nset -e\nfor i in 1 2; do\n  echo \"document $i $HOME\"\ndone\nEOF\n\
         RUN cat <<'END' > /text && cat /text\nin \\ \"quotes\" $HOME\nEND\n\
@@ -119,7 +121,7 @@ async fn what_dockerfiles_use_works() {
         assert!(lines.iter().any(|line| line.contains(part)), "{part} in {lines:#?}");
     }
     let config = image_config(&built.layout);
-    for part in ["\"/kept\"", "80/tcp", "\"b c\"", "SIGINT", "\"WorkingDir\":\"/tmp/mine\""] {
+    for part in ["\"/kept\"", "80/tcp", "\"b c\"", "SIGINT", "\"WorkingDir\":\"/work\""] {
         assert!(config.contains(part), "{part} in {config}");
     }
 }
