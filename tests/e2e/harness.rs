@@ -380,10 +380,19 @@ pub fn request(http: SocketAddr, host: &str, path: &str) -> std::io::Result<(u16
 }
 
 /// Waits until something is so.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+pub fn eventually(what: &str, is_so: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, is_so);
+}
+
+/// The same for what has a build in it, which takes longer on a busy machine.
+pub fn after_a_build(what: &str, is_so: impl FnMut() -> bool) {
+    eventually_within(5 * PATIENCE, what, is_so);
+}
+
+fn eventually_within(patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !is_so() {
-        assert!(Instant::now() < deadline, "not within {} s: {what}", PATIENCE.as_secs());
+        assert!(Instant::now() < deadline, "not within {} s: {what}", patience.as_secs());
         // Not more often: a question is often a command, and the API has a limit for each key.
         std::thread::sleep(Duration::from_millis(100));
     }

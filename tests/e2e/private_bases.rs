@@ -5,7 +5,7 @@ use testkit::registry::Good;
 
 use crate::build_ends::is_sleeping;
 use crate::canary;
-use crate::harness::{Installation, Setting, can_run, eventually, ok};
+use crate::harness::{Installation, Setting, after_a_build, can_run, eventually, ok};
 use crate::sources;
 
 const PASSWORD: &str = "canary-password-Wk4Rt9Zx2Lm7";
@@ -53,7 +53,7 @@ fn a_private_base_is_pulled_with_the_companys_login_and_no_secret_leaves_a_trace
     // Neither while a step runs that has the secret, nor afterwards.
     commit(&repository, &base, "sleep 765432");
     let printed = darsena.run_ok(&["deploy", "site", "--no-wait"]);
-    eventually("the build runs", || is_sleeping(&darsena));
+    after_a_build("the build runs", || is_sleeping(&darsena));
     let secrets = [("password", PASSWORD), ("secret of the build", SECRET)];
     let during = canary::hits(&darsena, &secrets);
     darsena.run_ok(&["deployments", "cancel", "site", printed.lines().next().unwrap()]);

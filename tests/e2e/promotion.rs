@@ -1,7 +1,7 @@
 //! The same artefact: what was tried out in one application is what serves in another.
 
 use crate::git_builds::Bench;
-use crate::harness::rows;
+use crate::harness::{eventually, rows};
 
 #[test]
 fn the_image_of_one_application_is_promoted_to_another_without_a_build() {
@@ -32,7 +32,7 @@ fn the_image_of_one_application_is_promoted_to_another_without_a_build() {
 
     // Back to what the other one had, and forth again.
     darsena.run_ok(&["deployments", "rollback", "shop"]);
-    assert!(darsena.get("shop.localhost", "/").1.contains("Ahoy"));
+    eventually("what it had serves again", || darsena.get("shop.localhost", "/").1.contains("Ahoy"));
 
     // It lives on without the first one.
     darsena.run_ok(&["promote", "site", "shop"]);
@@ -40,7 +40,7 @@ fn the_image_of_one_application_is_promoted_to_another_without_a_build() {
     assert_eq!(darsena.get("shop.localhost", "/").1, "nobody: tried out\n");
     darsena.run_ok(&["apps", "suspend", "shop"]);
     darsena.run_ok(&["apps", "activate", "shop"]);
-    crate::harness::eventually("it starts again from what is here", || {
+    eventually("it starts again from what is here", || {
         darsena.get("shop.localhost", "/").1 == "nobody: tried out\n"
     });
 }

@@ -24,6 +24,9 @@ pub trait Builder: Send + Sync {
     /// Removes what is kept for the builds of an application. Nothing to remove is fine.
     async fn forget(&self, app: AppId) -> std::io::Result<()>;
 
+    /// The applications for whose builds something is kept.
+    async fn kept(&self) -> std::io::Result<Vec<AppId>>;
+
     /// What this machine offers for building, for `darsena doctor`.
     async fn check(&self) -> Vec<Check>;
 }

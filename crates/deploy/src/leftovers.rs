@@ -56,6 +56,25 @@ impl Platform {
     }
 }
 
+impl Platform {
+    /// Removes what is kept for the builds of applications that are gone, where a kill came in between.
+    pub(crate) async fn forget_stray_builds(&self) {
+        let kept = match self.builder().kept().await {
+            Ok(kept) => kept,
+            Err(error) => return tracing::error!(%error, "what is kept for builds cannot be listed"),
+        };
+        // Read after that: one that is not among them by now is gone, and was not yet to come.
+        match self.store().instance().app_ids().await {
+            Ok(apps) => {
+                for app in kept.into_iter().filter(|app| !apps.contains(app)) {
+                    self.forget_builds(app);
+                }
+            }
+            Err(error) => tracing::error!(%error, "the applications cannot be listed"),
+        }
+    }
+}
+
 /// Whether a deployment may have something of a build, and takes it away by itself.
 fn has_a_build(state: &State) -> bool {
     matches!(state, State::Fetching | State::Building | State::Undoing { .. })

@@ -62,6 +62,7 @@ impl Platform {
             for stray in stray_builds {
                 platform.remove_stray_build(&stray).await;
             }
+            platform.forget_stray_builds().await;
             platform.sweep_images();
         });
         Ok(())

@@ -1,7 +1,7 @@
 //! What a start has to know about all companies: what serves, what was under way, which images are needed.
 
 use model::image::Digest;
-use model::{App, Deployment, DeploymentId, Release};
+use model::{App, AppId, Deployment, DeploymentId, Release};
 
 use crate::prune::{KEPT_RELEASES, SUCCESSES};
 use crate::query::Query;
@@ -26,6 +26,12 @@ impl InstanceStore {
                 served.collect()
             })
             .await
+    }
+
+    /// Every application, oldest first.
+    pub async fn app_ids(&self) -> Result<Vec<AppId>> {
+        let sql = "SELECT id FROM apps ORDER BY seq";
+        self.store.read(move |db| db.all(sql, [], |row| row::parsed(row, "id"))).await
     }
 
     /// Every deployment that is not over, oldest first: all of them are carried on after a restart.

@@ -89,6 +89,15 @@ impl Builder for Workshop {
         disk::remove(self.config.volume(app)).await
     }
 
+    async fn kept(&self) -> io::Result<Vec<AppId>> {
+        let mut apps = Vec::new();
+        let mut volumes = tokio::fs::read_dir(self.config.volumes()).await?;
+        while let Some(volume) = volumes.next_entry().await? {
+            apps.extend(volume.file_name().to_str().and_then(|name| name.parse::<AppId>().ok()));
+        }
+        Ok(apps)
+    }
+
     async fn check(&self) -> Vec<Check> {
         check::check(&self.config).await
     }
