@@ -8,6 +8,7 @@ mod expand;
 mod here;
 mod instruction;
 mod parse;
+mod reader;
 mod rewrite;
 mod stages;
 mod words;

@@ -70,7 +70,10 @@ pub(super) fn parse(text: &str) -> Result<File, Invalid> {
         let mut instruction = Instruction::new(line, &joined, raw, escape);
         check(&instruction)?;
         instruction.script = script(&instruction, escape, &mut lines.by_ref().map(|(_, line)| line))?;
-        count += if instruction.keyword == "ARG" { words::split(&instruction.rest, escape).len() } else { 1 };
+        count += match instruction.keyword.as_str() {
+            "ARG" | "ENV" => words::split(&instruction.rest, escape).len(),
+            _ => 1,
+        };
         if count > MOST {
             return Err(Invalid::new(line, format!("more than {MOST} instructions are not built")));
         }
