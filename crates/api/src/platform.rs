@@ -160,6 +160,8 @@ pub struct DeployRequest {
     pub revision: Option<Revision>,
     /// What is known of the commit of `revision` already, for people.
     pub commit: Option<Commit>,
+    /// Where the branch stood before the push that asks for this: a push is one step from there to its commit.
+    pub before: Option<String>,
     /// Roll the last success out again without resolving; a normal deployment when there is none.
     pub restart: bool,
     pub trigger: Trigger,

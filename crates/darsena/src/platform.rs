@@ -23,8 +23,8 @@ impl wanted::Platform for Glue {
         app: AppId,
         request: wanted::DeployRequest,
     ) -> Result<Deployment, wanted::PlatformError> {
-        let wanted::DeployRequest { image, revision, commit, restart, trigger, key } = request;
-        let request = deploy::Request { reference: image, revision, commit, restart, trigger, key };
+        let wanted::DeployRequest { image, revision, commit, before, restart, trigger, key } = request;
+        let request = deploy::Request { reference: image, revision, commit, before, restart, trigger, key };
         self.platform.deploy(company, app, request).await.map_err(translated::error)
     }
 

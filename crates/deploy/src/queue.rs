@@ -21,6 +21,8 @@ pub struct Request {
     pub revision: Option<Revision>,
     /// What is known of that commit already, for people.
     pub commit: Option<Commit>,
+    /// Where the branch stood before the push that asks for this.
+    pub before: Option<String>,
     /// Roll the release that serves out again; without one it is a normal deployment.
     pub restart: bool,
     pub trigger: Trigger,
@@ -47,13 +49,14 @@ impl Platform {
         request: Request,
     ) -> Result<Deployment, DeployError> {
         let record = self.app(company, app).await?;
-        let Request { reference, revision, commit, restart, trigger, key } = request;
+        let Request { reference, revision, commit, before, restart, trigger, key } = request;
         let mut rollout = match record.serving.filter(|_| restart) {
             Some(serving) => Rollout::Again(Box::new(self.deployment(company, app, serving).await?)),
             None => asked_for(&record.source, reference, revision)?,
         };
         if let Rollout::Built(order) = &mut rollout {
             order.commit = commit.filter(|commit| is_of(&order.revision, commit));
+            order.before = before;
         }
         self.enqueue(&record, rollout, trigger, key).await
     }
@@ -147,6 +150,7 @@ fn asked_for(
             url: git.url.clone(),
             revision: revision.unwrap_or_else(|| usual_revision(git)),
             commit: None,
+            before: None,
         })),
     }
 }

@@ -79,6 +79,10 @@ pub struct GitOrder {
     pub revision: Revision,
     /// Which commit that was found to be; from then on nothing else is built for this deployment.
     pub commit: Option<Commit>,
+    /// Where the branch stood before the push that asks for this, a full commit id, zeros for a branch that is new;
+    /// `None`: nobody pushed, or the Git server does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
 }
 
 /// Which state of a repository is wanted.

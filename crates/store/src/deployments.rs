@@ -1,22 +1,21 @@
 //! Deployments: the queue of each application, and the switch.
 
 use model::deployment::{Event, State};
-use model::git::{GitOrder, Revision};
-use model::{
-    AppId, AppStatus, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, Timestamp, Trigger,
-};
+use model::git::GitOrder;
+use model::{AppId, AppStatus, CompanyId, CredentialId, Deployment, DeploymentId, FailureCode, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use crate::query::{List, Query};
-use crate::{CompanyStore, Listed, Page, RequestKey, Result, StoreError, prune, request_keys, row};
+use crate::{CompanyStore, Listed, Page, RequestKey, Result, StoreError, prune, pushes, request_keys, row};
 
 impl CompanyStore {
     /// Puts a deployment into the queue of its application, waiting, and gives it. One that waits there already is
     /// skipped: the newest wins.
     ///
     /// With a key it happens once: when a request of this key queued one before, that one is given instead and
-    /// nothing changes; [`StoreError::RequestKeyReused`] when that was another request. A push of a commit happens once
-    /// as well, however often the Git server tells of it: the first deployment of this commit by a push is given.
+    /// nothing changes; [`StoreError::RequestKeyReused`] when that was another request. A push happens once as
+    /// well, however often the Git server tells of it: the deployment that it started is given. One that did not come to
+    /// its end is made anew.
     pub async fn enqueue(&self, deployment: &Deployment, key: Option<&RequestKey>) -> Result<Deployment> {
         self.check_owner(deployment.company)?;
         let (deployment, key, app) = (deployment.clone(), key.cloned(), deployment.app);
@@ -29,7 +28,7 @@ impl CompanyStore {
                 {
                     return Ok(earlier);
                 }
-                if let Some(earlier) = pushed_before(db, &deployment)? {
+                if let Some(earlier) = pushes::told_before(db, &deployment)? {
                     return Ok(earlier);
                 }
                 skip_waiting(db, &deployment)?;
@@ -129,24 +128,6 @@ impl CompanyStore {
                    ORDER BY seq DESC LIMIT 1";
         self.store.read(move |db| db.maybe(sql, params![app, company, before], deployment)).await
     }
-}
-
-/// What a push of the same commit started, when this is a push.
-fn pushed_before(db: &Connection, new: &Deployment) -> Result<Option<Deployment>> {
-    let commit = match &new.git {
-        Some(GitOrder { revision: Revision::Commit { id, .. }, .. })
-            if new.trigger == Trigger::AutoDeployOnPush =>
-        {
-            id
-        }
-        _ => return Ok(None),
-    };
-    let sql = "SELECT * FROM deployments
-               WHERE app = ?1 AND company = ?2 AND \"trigger\" = ?3
-                 AND json_extract(git, '$.revision.commit.id') = ?4
-               ORDER BY seq LIMIT 1";
-    let (app, company) = (new.app.to_string(), new.company.to_string());
-    db.maybe(sql, [&app, &company, new.trigger.as_str(), commit], deployment)
 }
 
 fn skip_waiting(db: &Connection, newer: &Deployment) -> Result<()> {

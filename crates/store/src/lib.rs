@@ -30,6 +30,7 @@ mod page;
 mod processes;
 mod projects;
 mod prune;
+mod pushes;
 mod query;
 mod readers;
 mod recovery;

@@ -98,7 +98,8 @@ async fn deploy(call: &Call, company: CompanyId, app: AppId) -> Result<Answer, A
             let (image, revision) = deployment::wanted(&source, &input)?;
             throttle(&call.state, app)?;
             let trigger = Trigger::DeployHook;
-            let request = DeployRequest { image, revision, commit: None, restart: false, trigger, key };
+            let (commit, before) = (None, None);
+            let request = DeployRequest { image, revision, commit, before, restart: false, trigger, key };
             call.state.platform.deploy(company, app, request).await?
         }
     };

@@ -34,6 +34,7 @@ pub async fn trigger(call: Call) -> Result<Answer, ApiError> {
         image,
         revision,
         commit: None,
+        before: None,
         restart,
         trigger: if restart { Trigger::Restart } else { Trigger::ManualDeploy },
         key,

@@ -85,10 +85,11 @@ pub async fn receive(call: Call) -> Result<Answer, ApiError> {
     note_call(&call.state, company, app, KIND).await;
     match verdict(&call, company, app).await? {
         Verdict::Ignored(reason) => ignored(reason),
-        Verdict::Deploy { revision, commit } => {
+        Verdict::Deploy { revision, commit, before } => {
             let trigger = Trigger::AutoDeployOnPush;
             let (revision, commit) = (Some(revision), Some(commit));
-            let request = DeployRequest { image: None, revision, commit, restart: false, trigger, key: None };
+            let request =
+                DeployRequest { image: None, revision, commit, before, restart: false, trigger, key: None };
             let result = deploy(&call, company, app, request).await;
             let status = result.as_ref().map_or_else(ApiError::status, |_| StatusCode::OK);
             let actor = Actor::Hook(company);
@@ -128,13 +129,13 @@ fn wrong_signature() -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
 }
 
-/// Of a commit that was pushed before it is the deployment of that time, which may be over.
+/// Of a push that was told of before it is the deployment of that time, which may be over.
 fn started(record: &Deployment) -> Result<Answer, ApiError> {
     let deployment = Some(StartedDeployment { id: record.id.to_string() });
     let (status, reason) = match record.state.is_final() {
         false => (PushStatus::Deploying, None),
         true => {
-            let reason = "this commit was pushed before, and that deployment is over; deploy it by hand to have it again";
+            let reason = "this push was told of before, and its deployment is over; deploy the commit by hand to have it again";
             (PushStatus::Ignored, Some(reason.to_owned()))
         }
     };

@@ -38,6 +38,8 @@ pub enum Event {
 #[derive(Debug, PartialEq)]
 pub struct Push {
     pub name: Name,
+    /// Where it stood before, zeros when it is new; `None`: the server does not say.
+    pub before: Option<String>,
     /// Where it stands now; `None`: it was deleted.
     pub commit: Option<Commit>,
     /// The repository's own, where the server names it.
@@ -115,6 +117,11 @@ fn commit(id: &str, message: Option<&str>, author: Option<&str>) -> Option<Commi
     })
 }
 
+/// Where a branch stood, as it is kept; what is no commit id is nothing.
+fn before(id: &str) -> Option<String> {
+    Some(id.to_ascii_lowercase()).filter(|id| is_commit_id(id))
+}
+
 /// What an application wants to hear of.
 pub struct Wanted<'a> {
     pub url: &'a str,
@@ -143,6 +150,8 @@ pub enum Verdict {
     Deploy {
         revision: Revision,
         commit: Commit,
+        /// Where the branch stood before.
+        before: Option<String>,
     },
     /// Why nothing is deployed, for whoever reads the log of the Git server.
     Ignored(String),
@@ -155,15 +164,15 @@ pub fn decide(wanted: &Wanted<'_>, pushes: Vec<Push>) -> Verdict {
     }
     let mut first_reason = None;
     for push in pushes {
-        match commit_to_deploy(wanted, push) {
-            Ok((revision, commit)) => return Verdict::Deploy { revision, commit },
+        match deployed(wanted, push) {
+            Ok(verdict) => return verdict,
             Err(reason) => first_reason = first_reason.or(Some(reason)),
         }
     }
     Verdict::Ignored(first_reason.unwrap_or_else(|| "nothing was pushed".to_owned()))
 }
 
-fn commit_to_deploy(wanted: &Wanted<'_>, push: Push) -> Result<(Revision, Commit), String> {
+fn deployed(wanted: &Wanted<'_>, push: Push) -> Result<Verdict, String> {
     if !repository::is_one_of(wanted.url, &push.addresses) {
         return Err("it is another repository than the application's".to_owned());
     }
@@ -187,7 +196,7 @@ fn commit_to_deploy(wanted: &Wanted<'_>, push: Push) -> Result<(Revision, Commit
     let revision = Revision::Commit { id: commit.id.clone(), branch: Some(name.clone()) };
     revision.check().map_err(|error| error.to_string())?;
     commit.branch = Some(name);
-    Ok((revision, commit))
+    Ok(Verdict::Deploy { revision, commit, before: push.before })
 }
 
 #[cfg(test)]

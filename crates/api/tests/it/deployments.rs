@@ -58,7 +58,8 @@ async fn a_request_says_what_to_deploy() {
         let (_, record) = shop.deploy(body.clone()).await;
         let trigger = if restart { Trigger::Restart } else { Trigger::ManualDeploy };
         let shown = image.clone().unwrap_or_else(|| "registry.test/shop:1".to_owned());
-        let expected = DeployRequest { image, revision: None, commit: None, restart, trigger, key: None };
+        let expected =
+            DeployRequest { image, revision: None, commit: None, before: None, restart, trigger, key: None };
         assert_eq!(shop.last_request(), expected, "{body}");
         assert_eq!(record["docker_image_url"], json!(shown));
         assert_eq!(record["trigger"], json!(trigger.as_str()));

@@ -196,6 +196,7 @@ impl Platform for Double {
             url: git.url.clone(),
             revision: request.revision.unwrap_or(Revision::Default),
             commit: request.commit,
+            before: request.before,
         });
         self.enqueue(&app, reference, git, request.trigger, request.key).await
     }

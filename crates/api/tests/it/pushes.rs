@@ -1,4 +1,4 @@
-//! A28: the push webhook believes only what is signed, and deploys each commit once.
+//! A28: the push webhook believes only what is signed, and deploys each push once.
 
 use std::time::Duration;
 
@@ -77,14 +77,22 @@ fn payload(commit: &str) -> Value {
     let head = json!({"id": commit, "message": "More bread", "author": {"name": "Ada"},
                       "added": ["src/a"], "removed": [], "modified": []});
     json!({
-        "ref": "refs/heads/main", "after": commit, "commits": [head], "head_commit": head,
+        "ref": "refs/heads/main", "before": "0".repeat(40), "after": commit, "commits": [head], "head_commit": head,
         "repository": {"clone_url": "https://git.test/acme/shop.git", "default_branch": "main"},
     })
+}
+
+/// The branch goes from one commit to another.
+fn step(before: &str, after: &str) -> Value {
+    let mut body = payload(after);
+    body["before"] = json!(before);
+    body
 }
 
 #[tokio::test]
 async fn a_push_deploys_its_commit_once() {
     let shop = Shop::new().await;
+    let other = "2".repeat(40);
     let first = shop.push(&payload(HEAD)).await.expect(200);
     assert_eq!(first["status"], "deploying");
     let asked = shop.server.platform.requests.lock().unwrap().last().cloned().unwrap();
@@ -116,13 +124,34 @@ async fn a_push_deploys_its_commit_once() {
     ] {
         assert_eq!(record[field], expected, "{field}");
     }
-    let next = shop.push(&payload(&"2".repeat(40))).await.expect(200);
+    let next = shop.push(&step(HEAD, &other)).await.expect(200);
     assert_ne!(next["deployment"], first["deployment"]);
     // What was pushed before does not come back by being told of again.
     let again = shop.push(&payload(HEAD)).await.expect(200);
     assert_eq!((&again["status"], &again["deployment"]), (&json!("ignored"), &first["deployment"]));
-    assert!(text(&again["reason"]).contains("pushed before"), "{again}");
-    assert_eq!(shop.deployments().await["data"][0]["commit_sha"], json!("2".repeat(40)));
+    assert!(text(&again["reason"]).contains("told of before"), "{again}");
+    assert_eq!(shop.deployments().await["data"][0]["commit_sha"], json!(other));
+    // But it does by being pushed back.
+    assert_eq!(shop.push(&step(&other, HEAD)).await.expect(200)["status"], "deploying");
+    assert_eq!(shop.deployments().await["data"][0]["commit_sha"], HEAD);
+    let asked = shop.server.platform.requests.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(asked.before, Some(other));
+}
+
+#[tokio::test]
+async fn a_push_whose_deployment_failed_can_be_told_of_again() {
+    let shop = Shop::new().await;
+    let first = shop.push(&payload(HEAD)).await.expect(200);
+    let app = shop.app.parse().unwrap();
+    let company =
+        shop.server.store.instance().called_hook(app, store::HookKind::Push).await.unwrap().unwrap();
+    let id = text(&first["deployment"]["id"]).parse().unwrap();
+    let state = model::deployment::State::Failed { failure: crate::double::failure() };
+    shop.server.platform.put(company.company, app, id, state).await;
+    let again = shop.push(&payload(HEAD)).await.expect(200);
+    assert_eq!(again["status"], "deploying");
+    assert_ne!(again["deployment"], first["deployment"]);
+    assert_eq!(shop.push(&payload(HEAD)).await.expect(200), again);
 }
 
 #[tokio::test]

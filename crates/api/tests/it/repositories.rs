@@ -318,6 +318,7 @@ async fn a_deployment_shows_its_commit_its_steps_and_how_far_it_is() {
         url: "https://git.test/acme/shop".to_owned(),
         revision: Revision::Default,
         commit: Some(commit),
+        before: None,
     };
     let rows = shop.server.store.company(shop.company);
     rows.checked_out(id, &order, "localhost/shop:222222222222").await.unwrap();

@@ -252,6 +252,7 @@ pub fn push(app: &App, commit: &str) -> Deployment {
         url: "https://git.example.com/acme/shop".to_owned(),
         revision: Revision::Commit { id: commit.to_owned(), branch: Some("main".to_owned()) },
         commit: None,
+        before: None,
     };
     Deployment {
         trigger: Trigger::AutoDeployOnPush,

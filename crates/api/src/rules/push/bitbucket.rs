@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Name, Push, commit};
+use super::{Name, Push, before, commit};
 
 #[derive(Deserialize)]
 pub struct Payload {
@@ -82,10 +82,12 @@ pub fn pushes(payload: Payload) -> Vec<Push> {
             let author = state.target.author.as_ref().and_then(name);
             commit(&state.target.hash, state.target.message.as_deref(), author)
         });
+        let before = old.as_ref().and_then(|state| before(&state.target.hash));
         let State { kind, name, .. } = new.or(old)?;
         let name = if kind == "branch" { Name::Branch(name) } else { Name::Other(format!("{kind} {name}")) };
         Some(Push {
             name,
+            before,
             commit,
             default_branch: default_branch.clone(),
             addresses: vec![address.clone()],

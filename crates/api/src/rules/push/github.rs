@@ -13,6 +13,8 @@ const MOST_COMMITS: usize = 2048;
 pub struct Payload {
     #[serde(rename = "ref")]
     reference: String,
+    /// Zeros when it is new.
+    before: Option<String>,
     /// Zeros when it was deleted.
     after: String,
     #[serde(default)]
@@ -34,7 +36,8 @@ struct Repository {
 
 /// What was pushed.
 pub fn push(payload: Payload) -> Push {
-    let Payload { reference, after, forced, commits, head_commit, total_commits, repository } = payload;
+    let Payload { reference, before, after, forced, commits, head_commit, total_commits, repository } =
+        payload;
     let commits = commits.unwrap_or_default();
     let head = head_commit.as_ref().or_else(|| commits.iter().find(|listed| listed.id == after));
     let message = head.and_then(|head| head.message.as_deref());
@@ -47,6 +50,7 @@ pub fn push(payload: Payload) -> Push {
     let Repository { html_url, clone_url, ssh_url, default_branch } = repository;
     Push {
         name: Name::of_reference(&reference),
+        before: before.as_deref().and_then(super::before),
         commit,
         default_branch,
         addresses: [html_url, clone_url, ssh_url].into_iter().flatten().collect(),

@@ -9,6 +9,8 @@ use super::{Name, Push, commit};
 pub struct Payload {
     #[serde(rename = "ref")]
     reference: String,
+    /// Zeros when it is new.
+    before: Option<String>,
     /// Zeros when it was deleted.
     after: String,
     commits: Option<Vec<Listed>>,
@@ -27,7 +29,7 @@ struct Project {
 
 /// What was pushed.
 pub fn push(payload: Payload) -> Push {
-    let Payload { reference, after, commits, total_commits_count, project } = payload;
+    let Payload { reference, before, after, commits, total_commits_count, project } = payload;
     let commits = commits.unwrap_or_default();
     let head = commits.iter().find(|listed| listed.id == after);
     let message = head.and_then(|head| head.message.as_deref());
@@ -36,6 +38,7 @@ pub fn push(payload: Payload) -> Push {
     let Project { web_url, git_http_url, git_ssh_url, default_branch } = project;
     Push {
         name: Name::of_reference(&reference),
+        before: before.as_deref().and_then(super::before),
         commit,
         default_branch,
         addresses: [web_url, git_http_url, git_ssh_url].into_iter().flatten().collect(),

@@ -53,7 +53,7 @@ fn reason(wanted: &Wanted<'_>, pushes: Vec<Push>) -> String {
 
 fn deploys(wanted: &Wanted<'_>, pushes: Vec<Push>) -> Commit {
     match decide(wanted, pushes) {
-        Verdict::Deploy { revision, commit } => {
+        Verdict::Deploy { revision, commit, .. } => {
             assert_eq!(revision, Revision::Commit { id: commit.id.clone(), branch: commit.branch.clone() });
             commit
         }
@@ -76,6 +76,25 @@ fn each_server_tells_of_the_same_push() {
             author: "Grace".to_owned(),
         };
         assert_eq!(deploys(&wanted(url), pushes(of, body)), expected, "{url}");
+    }
+}
+
+#[test]
+fn each_server_tells_where_the_branch_stood() {
+    let of = |of, body: &str| pushes(of, body).into_iter().map(|push| push.before).collect::<Vec<_>>();
+    let parent = || Some(format!("{}1", "0".repeat(39)));
+    for (server, body) in [(OF_GITHUB, GITHUB), (OF_GITEA, GITEA), (OF_GITLAB, GITLAB)] {
+        assert_eq!(of(server, body), [parent()], "{server:?}");
+        assert_eq!(of(server, &with(body, "/before", json!(ZEROS))), [Some(ZEROS.to_owned())], "{server:?}");
+        for none in [Value::Null, json!("x"), json!("")] {
+            assert_eq!(of(server, &with(body, "/before", none)), [None], "{server:?}");
+        }
+    }
+    // A tag, a branch, and one that is gone.
+    assert_eq!(of(OF_BITBUCKET, BITBUCKET), [None, parent(), parent()]);
+    match decide(&wanted("https://github.com/acme/shop"), pushes(OF_GITHUB, GITHUB)) {
+        Verdict::Deploy { before, .. } => assert_eq!(before, parent()),
+        Verdict::Ignored(reason) => panic!("{reason}"),
     }
 }
 
