@@ -59,8 +59,22 @@ fn content(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Looks at the last byte of each place, and goes on by as much as that byte allows (Horspool, 1980): there are a hundred
+/// megabytes to look through, in a debug build.
 fn holds(bytes: &[u8], wanted: &[u8]) -> bool {
-    bytes.windows(wanted.len()).any(|window| window == wanted)
+    let last = wanted.len() - 1;
+    let mut steps = [wanted.len(); 256];
+    for (place, byte) in wanted[..last].iter().enumerate() {
+        steps[usize::from(*byte)] = last - place;
+    }
+    let mut end = last;
+    while let Some(byte) = bytes.get(end) {
+        if *byte == wanted[last] && bytes[end - last..=end] == *wanted {
+            return true;
+        }
+        end += steps[usize::from(*byte)];
+    }
+    false
 }
 
 /// As a secret would stand in a `Basic` header, for any length of the user name before it: the part in the middle
@@ -72,4 +86,15 @@ fn base64(secret: &str) -> String {
         [18, 12, 6, 0].map(|shift| DIGITS[(bits >> shift & 63) as usize] as char)
     });
     whole.collect()
+}
+
+#[test]
+fn a_text_is_found_where_it_is() {
+    let text = b"a needle in a haystack of needles";
+    for wanted in ["a needle", "needles", "k of", "haystack", "a needle in a haystack of needles"] {
+        assert!(holds(text, wanted.as_bytes()), "{wanted}");
+    }
+    for wanted in ["needless", "neeedle", "b", "haystack  "] {
+        assert!(!holds(text, wanted.as_bytes()), "{wanted}");
+    }
 }

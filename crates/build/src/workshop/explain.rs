@@ -52,7 +52,10 @@ pub(super) fn failed(name: &str, code: i32, output: &Output) -> Failure {
     let (how, why) = match exit {
         Some(code) => (format!(" with exit code {code}"), String::new()),
         None if why.is_empty() => (String::new(), format!(": the builder ended with exit code {code}")),
-        None => (String::new(), format!(": {}", why.replace("\"/context\"", "the context"))),
+        None => (
+            String::new(),
+            format!(": {}", copied(&why).unwrap_or(why.replace("\"/context\"", "the context"))),
+        ),
     };
     let message = match output.current() {
         Some((number, of, step)) => {
@@ -70,6 +73,13 @@ pub(super) fn failed(name: &str, code: i32, output: &Output) -> Failure {
     let mut failure = Failure::new(Phase::Build, FailureCode::BuildFailed, message, Some(hint));
     (failure.exit_code, failure.log_tail) = (exit, output.tail());
     failure
+}
+
+/// What cannot be copied, in words: the builder's own are a page of its inner state.
+fn copied(why: &str) -> Option<String> {
+    let (name, rest) = why.strip_prefix("reading \"/context/")?.split_once("\": ")?;
+    let words = format!("{name:?} leads to something that is not in the context");
+    rest.contains("copier").then_some(words)
 }
 
 /// The build wanted more than it may have.
@@ -132,5 +142,22 @@ fn bytes(bytes: u64) -> String {
     match bytes >> 20 {
         mebibytes if mebibytes >= 1 << 10 && mebibytes % (1 << 10) == 0 => format!("{} GiB", mebibytes >> 10),
         mebibytes => format!("{mebibytes} MiB"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_out_of_the_context_is_told_without_the_builders_inner_state() {
+        let words = Some("\"a/secret\" leads to something that is not in the context".to_owned());
+        for rest in [
+            "error during bulk transfer for copier.request{Request:\"GET\"}: copier: get: lstat \"/secret\"(\"/etc/x\"): no",
+            "error encoding request for copier subprocess: write |1: broken pipe",
+        ] {
+            assert_eq!(copied(&format!("reading \"/context/a/secret\": {rest}")), words);
+        }
+        assert_eq!(copied("no items matching glob \"/context/x\" copied"), None);
     }
 }
