@@ -1,13 +1,13 @@
 //! Going through a Dockerfile, instruction by instruction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::image::Reference;
 
 use super::expand::expand;
 use super::instruction::{Instruction, flag_value};
 use super::parse::File;
-use super::stages::{PLATFORM, Stage, Use, Values, given};
+use super::stages::{PLATFORM, Source, Stage, Use, Values, given};
 use super::{Invalid, words};
 use crate::builder::Base;
 
@@ -37,13 +37,6 @@ pub(super) fn read(file: &File, values: &Values) -> Result<Read, Invalid> {
         reader.read(at, instruction)?;
     }
     Ok(Read { stages: reader.stages, uses: reader.uses, workdirs: reader.workdirs })
-}
-
-/// What a word that names an image leads to.
-enum Source {
-    Stage(usize),
-    Nothing,
-    Image(Reference),
 }
 
 /// Goes through a file and remembers what each variable is at that point.
@@ -88,6 +81,7 @@ impl Reader<'_> {
                 let mounts = instruction.flags.iter().filter_map(|flag| flag_value(flag, "mount"));
                 mounts.into_iter().try_for_each(|mount| self.mount(at, instruction, mount))
             }
+            "ONBUILD" => onbuild(instruction, self.escape),
             _ => Ok(()),
         }
     }
@@ -119,6 +113,11 @@ impl Reader<'_> {
             [word, between, name] if between.eq_ignore_ascii_case("as") => (word, Some(name.to_owned())),
             _ => return Err(invalid("FROM is written FROM IMAGE or FROM IMAGE AS NAME".to_owned())),
         };
+        if let Some(name) = name.as_deref().filter(|name| !is_name(name)) {
+            return Err(invalid(format!(
+                "{name:?} is no name of a stage: a letter and then letters, digits, -, _ and . are one"
+            )));
+        }
         if let Some(platform) = instruction.flag("platform") {
             let platform = self.expanded(instruction.line, platform)?;
             if !["linux/amd64", "linux/x86_64", "linux", ""].contains(&&*platform) {
@@ -133,15 +132,8 @@ impl Reader<'_> {
             Source::Nothing => Some("/".to_owned()),
             Source::Image(_) => None,
         };
-        let index = self.stages.len();
-        let needs = self.needs(at, instruction.line, word, source, index);
-        self.stages.push(Stage {
-            name,
-            from: at,
-            needs: needs.into_iter().collect(),
-            is_built: false,
-            workdir,
-        });
+        self.stages.push(Stage { name, from: at, needs: BTreeSet::new(), is_built: false, workdir });
+        self.note(at, word, source);
         Ok(())
     }
 
@@ -180,9 +172,12 @@ impl Reader<'_> {
             }
             Err(_) => self.source(instruction.line, word)?,
         };
-        let stage = self.stages.len() - 1;
-        let needed = self.needs(at, instruction.line, word, source, stage);
-        self.stages[stage].needs.extend(needed);
+        if matches!(source, Source::Stage(index) if index + 1 == self.stages.len()) {
+            let reason =
+                format!("{word} is the stage that this stands in; only another one can be copied from");
+            return Err(Invalid::new(instruction.line, reason));
+        }
+        self.note(at, word, source);
         Ok(())
     }
 
@@ -212,16 +207,13 @@ impl Reader<'_> {
         }
     }
 
-    /// Notes a base image, or gives the stage that is needed.
-    fn needs(&mut self, at: usize, line: usize, word: &str, source: Source, stage: usize) -> Option<usize> {
-        match source {
-            Source::Stage(index) => return Some(index),
-            Source::Nothing => {}
-            Source::Image(reference) => {
-                self.uses.push(Use { at, word: word.to_owned(), base: Base { reference, line }, stage });
-            }
+    /// Notes what the stage that goes on needs.
+    fn note(&mut self, at: usize, word: &str, source: Source) {
+        let stage = self.stages.len() - 1;
+        if let Source::Stage(index) = source {
+            self.stages[stage].needs.insert(index);
         }
-        None
+        self.uses.push(Use { at, word: word.to_owned(), source, stage });
     }
 
     fn source(&self, line: usize, word: &str) -> Result<Source, Invalid> {
@@ -235,7 +227,7 @@ impl Reader<'_> {
             "scratch" => Ok(Source::Nothing),
             "" => Err(Invalid::new(line, format!("{word} is empty: its variables have no value"))),
             _ => match Reference::parse(&name) {
-                Ok(reference) => Ok(Source::Image(reference)),
+                Ok(reference) => Ok(Source::Image(Base { reference, line })),
                 Err(error) => {
                     Err(Invalid::new(line, format!("the name of the base image is wrong: {error}")))
                 }
@@ -253,4 +245,24 @@ impl Reader<'_> {
         };
         expand(word, self.escape, &value).map_err(|reason| Invalid::new(line, reason))
     }
+}
+
+/// Whether a stage can be called so. The builder must not take a name for a number or see variables in it.
+fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+/// What is done in builds on top of this one. Their builder would have to fetch an image that nobody looked up.
+fn onbuild(instruction: &Instruction, escape: char) -> Result<(), Invalid> {
+    let Instruction { line, rest, .. } = instruction;
+    let later = Instruction::new(*line, rest, String::new(), escape);
+    let is_source = |field: &str| field.trim_matches(['"', '\'']).starts_with("from=");
+    let mounts = later.flags.iter().filter_map(|flag| flag_value(flag, "mount"));
+    if later.flag("from").is_some() || mounts.into_iter().any(|mount| mount.split(',').any(is_source)) {
+        let reason = "ONBUILD with a source (from=) is not understood by the builder of this machine; only \
+                      files of the repository can be taken then";
+        return Err(Invalid::new(*line, reason));
+    }
+    Ok(())
 }

@@ -1,11 +1,13 @@
-//! A Dockerfile as the builder gets it: base images by names of our own, variables with their values.
+//! A Dockerfile as the builder gets it: base images by names of our own, stages by the one name that the builder knows
+//! them by, variables with their values. So the builder finds what was understood here: it minds the case of a stage's
+//! name, and does not know every variable in it.
 
 use std::collections::BTreeMap;
 
 use model::image::{Digest, Reference};
 
 use super::instruction::{Instruction, flag_name, flag_value};
-use super::stages::{Plan, Use, Values, given};
+use super::stages::{Plan, Source, Use, Values, given};
 use super::words;
 
 /// What a base image is called in the builder's own store.
@@ -25,12 +27,16 @@ pub(crate) fn rewrite(plan: &Plan, manifests: &BTreeMap<String, Digest>, values:
     for (at, instruction) in plan.file.instructions.iter().enumerate() {
         shells.read(plan, at, instruction);
         let uses: Vec<&Use> = plan.uses.iter().filter(|one| one.at == at).collect();
-        let named = |word: &str| {
-            let found = uses.iter().find(|one| one.word == word)?;
-            manifests.get(&found.base.reference.to_string()).map(local_name)
+        let named = |word: &str| match &uses.iter().find(|one| one.word == word)?.source {
+            Source::Stage(index) => Some(plan.stage_name(*index)),
+            Source::Nothing => Some("scratch".to_owned()),
+            Source::Image(base) => manifests.get(&base.reference.to_string()).map(local_name),
         };
         let place = Place { shell: shells.current(), workdir: plan.workdirs.get(&at).map(String::as_str) };
-        text.push_str(&written(instruction, &named, place, plan.file.escape, values));
+        text.push_str(&match instruction.keyword.as_str() {
+            "FROM" => from(plan, at, instruction, &named),
+            _ => written(instruction, &named, place, plan.file.escape, values),
+        });
         text.push('\n');
     }
     text
@@ -52,13 +58,11 @@ impl Shells {
     fn read(&mut self, plan: &Plan, at: usize, instruction: &Instruction) {
         match instruction.keyword.as_str() {
             "FROM" => {
-                let end = words::end_of_word(&instruction.rest, plan.file.escape);
-                let word = &instruction.rest[..end];
-                let before = plan.stages.iter().take_while(|stage| stage.from < at);
-                let is_it = |name: &String| name.eq_ignore_ascii_case(word);
-                let parent =
-                    before.enumerate().filter(|(_, stage)| stage.name.as_ref().is_some_and(is_it)).last();
-                let inherited = parent.and_then(|(index, _)| self.0.get(index).cloned());
+                let parent = plan.uses.iter().find(|one| one.at == at).map(|one| &one.source);
+                let inherited = match parent {
+                    Some(Source::Stage(index)) => self.0.get(*index).cloned(),
+                    _ => None,
+                };
                 self.0.push(inherited.unwrap_or_else(|| ["/bin/sh", "-c"].map(str::to_owned).to_vec()));
             }
             "SHELL" => {
@@ -76,6 +80,16 @@ impl Shells {
     }
 }
 
+fn from(plan: &Plan, at: usize, instruction: &Instruction, named: &dyn Fn(&str) -> Option<String>) -> String {
+    let word = &instruction.rest[..words::end_of_word(&instruction.rest, plan.file.escape)];
+    let source = named(word).unwrap_or_else(|| word.to_owned());
+    let index = plan.stages.iter().position(|stage| stage.from == at);
+    match index.and_then(|index| plan.only_name(index)) {
+        Some(name) => format!("FROM {source} AS {name}"),
+        None => format!("FROM {source}"),
+    }
+}
+
 fn written(
     instruction: &Instruction,
     named: &dyn Fn(&str) -> Option<String>,
@@ -84,11 +98,6 @@ fn written(
     values: &Values,
 ) -> String {
     match instruction.keyword.as_str() {
-        "FROM" => {
-            let end = words::end_of_word(&instruction.rest, escape);
-            let (word, behind) = instruction.rest.split_at(end);
-            format!("FROM {}{behind}", named(word).unwrap_or_else(|| word.to_owned()))
-        }
         "ARG" => {
             let words = words::split(&instruction.rest, escape).into_iter();
             words.map(|word| argument(word, escape, values)).collect::<Vec<_>>().join("\n")
@@ -111,7 +120,7 @@ fn written(
     }
 }
 
-/// A flag with the base image's own name; `None`: left out.
+/// A flag with the builder's name of a source; `None`: left out.
 fn changed(flag: &str, named: &dyn Fn(&str) -> Option<String>, workdir: Option<&str>) -> Option<String> {
     // One says only how the result is kept, the other what is so anyway; Debian's builder knows neither.
     if matches!(flag_name(flag), "link" | "network") {
@@ -159,13 +168,18 @@ fn argument(word: &str, escape: char, values: &Values) -> String {
     }
 }
 
+/// A value as one word. The builder parts words by the file's escape character, but then reads each with a backslash;
+/// so it is written in a way that both agree about.
 fn quoted(value: &str, escape: char) -> String {
     let mut text = String::from("\"");
     for character in value.chars() {
-        if matches!(character, '"' | '$') || character == escape {
-            text.push(escape);
+        match character {
+            '"' => text.push_str("\"'\"'\""),
+            '$' | '\\' => text.extend(['\\', character]),
+            // It would take the meaning from a quote behind it. What stands there instead is always empty.
+            _ if character == escape => text.extend([character, '$', '{', '_', ':', '+', '}']),
+            _ => text.push(character),
         }
-        text.push(character);
     }
     text.push('"');
     text
@@ -200,10 +214,10 @@ mod tests {
         });
         let wanted = format!(
             "ARG V=1\nFROM localhost/base:{go} AS Build\n\
-             ARG A=\"a \\\"b\\\" \\$c \\\\d\"\nARG B=two\nARG TARGETARCH=\"amd64\"\nARG MANY\n\
+             ARG A=\"a \"'\"'\"b\"'\"'\" \\$c \\\\d\"\nARG B=two\nARG TARGETARCH=\"amd64\"\nARG MANY\n\
              RUN make \\\n  all\n\
              RUN --mount=type=bind,from=localhost/base:{tools},target=/t --mount=type=secret,id=A x\n\
-             FROM build\nCOPY --chown=1:1 --from=localhost/base:{tools} a /b\nCOPY --from=build c /d\n",
+             FROM Build\nCOPY --chown=1:1 --from=localhost/base:{tools} a /b\nCOPY --from=Build c /d\n",
             go = hex("aa"),
             tools = hex("bb"),
         );
@@ -211,10 +225,40 @@ mod tests {
     }
 
     #[test]
-    fn the_escape_character_stays_what_it_is() {
-        let values: Values = [("A".to_owned(), "C:\\x `y`".to_owned().into())].into();
+    fn stages_have_the_one_name_that_the_builder_knows() {
+        let text = "ARG V=Two ARCH=base-${TARGETARCH} NONE=scratch\nFROM a AS base-amd64\nFROM $ARCH AS two\nFROM ${NONE}\n\
+            FROM $V AS twice\nSHELL [\"/bin/bash\", \"-c\"]\nRUN --mount=from=TWO,target=/t x\nFROM twice AS Twice\n\
+            RUN <<EOF\nEOF\nCOPY --from=2 a b\nFROM twice AS last\nCOPY --from=BASE-amd64 c d\n";
+        let plan = plan(text, &Values::new()).unwrap();
+        let manifests = [(
+            "docker.io/library/a:latest".to_owned(),
+            Digest::parse(&format!("sha256:{}", "aa".repeat(32))).unwrap(),
+        )];
+        let text = rewrite(&plan, &manifests.into(), &Values::new());
+        let lines: Vec<&str> = text.lines().skip(3).filter(|line| !line.starts_with("SHELL")).collect();
+        let base = format!("FROM localhost/base:{} AS base-amd64", "aa".repeat(32));
+        assert_eq!(
+            lines,
+            [
+                &*base,
+                "FROM base-amd64 AS two",
+                "FROM scratch",
+                "FROM two",
+                "RUN --mount=from=two,target=/t x",
+                "FROM 3",
+                r#"RUN ["/bin/bash","-c",""]"#,
+                "COPY --from=2 a b",
+                "FROM 4 AS last",
+                "COPY --from=base-amd64 c d",
+            ]
+        );
+    }
+
+    #[test]
+    fn values_are_written_for_both_escape_characters() {
+        let values: Values = [("A".to_owned(), "C:\\x \"$y`".to_owned().into())].into();
         let plan = plan("# escape=`\nFROM scratch\nARG A\n", &values).unwrap();
-        let wanted = "# escape=`\nFROM scratch\nARG A=\"C:\\x ``y``\"\n";
+        let wanted = "# escape=`\nFROM scratch\nARG A=\"C:\\\\x \"'\"'\"\\$y`${_:+}\"\n";
         assert_eq!(rewrite(&plan, &BTreeMap::new(), &values), wanted);
     }
 

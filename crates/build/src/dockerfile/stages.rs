@@ -33,7 +33,7 @@ const MOST_BASES: usize = 50;
 pub(crate) struct Plan {
     pub(super) file: File,
     pub(super) stages: Vec<Stage>,
-    /// Where instructions name base images, in their order.
+    /// Where instructions name stages and base images, in their order.
     pub(super) uses: Vec<Use>,
     /// The folder that each `RUN` runs in, as far as the file tells, by the instruction's index.
     pub(super) workdirs: BTreeMap<usize, String>,
@@ -41,7 +41,7 @@ pub(crate) struct Plan {
 
 #[derive(Clone, Debug)]
 pub(super) struct Stage {
-    /// As written.
+    /// As written. Another one may be called the same.
     pub name: Option<String>,
     /// Its `FROM`, as an index of the file's instructions.
     pub from: usize,
@@ -53,15 +53,25 @@ pub(super) struct Stage {
     pub workdir: Option<String>,
 }
 
-/// A base image, where it is named.
+/// A stage or a base image, where it is named.
 #[derive(Clone, Debug)]
 pub(super) struct Use {
     /// Index of the instruction.
     pub at: usize,
     /// The word that names it, as written.
     pub word: String,
-    pub base: Base,
+    pub source: Source,
     pub stage: usize,
+}
+
+/// What a word that names an image leads to.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// By index.
+    Stage(usize),
+    /// `scratch`.
+    Nothing,
+    Image(Base),
 }
 
 /// One step of a stage, as the builder counts them.
@@ -76,13 +86,12 @@ pub(crate) struct Step {
 }
 
 pub(super) fn plan(file: File, values: &Values) -> Result<Plan, Invalid> {
-    let Read { mut stages, mut uses, workdirs } = read(&file, values)?;
+    let Read { mut stages, uses, workdirs } = read(&file, values)?;
     if stages.is_empty() {
         let line = file.instructions.last().map_or(1, |last| last.line);
         return Err(Invalid::new(line, "it has no FROM"));
     }
     mark_built(&mut stages);
-    uses.retain(|one| stages[one.stage].is_built);
     let plan = Plan { file, stages, uses, workdirs };
     match plan.bases().get(MOST_BASES) {
         Some(base) => {
@@ -103,15 +112,30 @@ fn mark_built(stages: &mut [Stage]) {
 }
 
 impl Plan {
-    /// The base images, each once, with the line that names it first.
+    /// The base images of the stages that are built, each once, with the line that names it first.
     pub fn bases(&self) -> Vec<Base> {
         let mut bases: Vec<Base> = Vec::new();
-        for one in &self.uses {
-            if !bases.iter().any(|known| known.reference == one.base.reference) {
-                bases.push(one.base.clone());
+        for one in self.uses.iter().filter(|one| self.stages[one.stage].is_built) {
+            if let Source::Image(base) = &one.source
+                && !bases.iter().any(|known| known.reference == base.reference)
+            {
+                bases.push(base.clone());
             }
         }
         bases
+    }
+
+    /// What the builder calls a stage: as written, or by its number where several are called the same.
+    pub(super) fn stage_name(&self, index: usize) -> String {
+        self.only_name(index).map_or_else(|| index.to_string(), str::to_owned)
+    }
+
+    /// The name of a stage, when no other one is called so, whatever the case of its letters.
+    pub(super) fn only_name(&self, index: usize) -> Option<&str> {
+        let name = self.stages[index].name.as_deref()?;
+        let is_it =
+            |stage: &&Stage| stage.name.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(name));
+        (self.stages.iter().filter(is_it).count() == 1).then_some(name)
     }
 
     /// The steps of each stage, as the rewritten file has them; a stage that is not built has none.

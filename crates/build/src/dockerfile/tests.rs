@@ -53,7 +53,17 @@ fn what_cannot_be_built_is_said_with_its_line() {
         ("FROM a b c\n", 1, "FROM IMAGE AS NAME"),
         ("FROM a\nFROM $NOTHING\n", 2, "is empty"),
         ("FROM UPPER/Case", 1, "lower case"),
+        ("FROM a AS 1b\n", 1, "no name of a stage"),
+        ("FROM a\nFROM b AS $B\n", 2, "no name of a stage"),
         ("FROM a\nCOPY --from=0 /x /y", 2, "no stage 0"),
+        ("FROM a AS one\nRUN x\nCOPY --from=One /x /y", 3, "the stage that this stands in"),
+        (
+            "FROM a AS one\nFROM b AS ONE\nRUN --mount=from=one,target=/x y",
+            3,
+            "the stage that this stands in",
+        ),
+        ("FROM a\nONBUILD copy --chown=1:1 --from=b /x /y", 2, "ONBUILD with a source"),
+        ("FROM a\nRUN x\nOnBuild run --mount=type=bind,from=b,target=/x y", 3, "ONBUILD with a source"),
         ("FROM a\nRUN --mount=type=ssh git clone x", 2, "SSH agent"),
         ("FROM a\nRUN --mount=type=secret,id=a,env=A x", 2, "/run/secrets/ID"),
         ("FROM ${A\n", 1, "not closed"),
@@ -63,4 +73,10 @@ fn what_cannot_be_built_is_said_with_its_line() {
         assert!(invalid.reason.contains(part), "{text}: {}", invalid.reason);
     }
     assert!(parse::parse("").unwrap().instructions.is_empty());
+}
+
+#[test]
+fn what_a_later_build_takes_from_its_repository_is_no_source() {
+    let text = "FROM a\nONBUILD COPY from=b /x\nONBUILD RUN --mount=type=cache,target=/from=b x --from=c\n";
+    assert_eq!(bases(text, &[]).len(), 1);
 }

@@ -125,3 +125,41 @@ async fn what_dockerfiles_use_works() {
         assert!(config.contains(part), "{part} in {config}");
     }
 }
+
+#[tokio::test]
+async fn stages_are_found_by_whatever_docker_finds_them_by() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let text = "ARG CHOSEN=two\nFROM tools:1 AS base-amd64\nRUN echo of the platform > /one\n\
+        FROM base-${TARGETARCH} AS Two\nRUN echo of a variable > /two\n\
+        FROM tools:1\nRUN echo of a number > /three\n\
+        FROM $CHOSEN AS last\nCOPY --from=BASE-AMD64 /one /copied\n\
+        RUN --mount=type=bind,from=2,target=/n --mount=type=bind,from=two,target=/t cat /copied /two /n/three /t/one\n";
+    bench.build(&bench.order(&[("Dockerfile", text)])).await.unwrap();
+    let lines = bench.around.lines();
+    for part in ["of the platform", "of a variable", "of a number"] {
+        assert!(lines.iter().any(|line| line == part), "{part} in {lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn values_arrive_whatever_the_files_escape_character_is() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let value = r#"odd " and $HOME, 'x' \n \" ` `"#;
+    // The number keeps the second build from taking the first one's step.
+    for (number, escape) in ["\\", "`"].into_iter().enumerate() {
+        let text =
+            format!("# escape={escape}\nFROM tools:1\nARG VALUE\nRUN env {escape}\n  && echo {number}\n");
+        let mut order = bench.order(&[("Dockerfile", &text)]);
+        order.variables = vec![("VALUE".to_owned(), build::Secret::new(value))];
+        bench.around.take_news();
+        bench.build(&order).await.unwrap();
+        let lines = bench.around.lines();
+        assert!(lines.iter().any(|line| line == "VALUE=***"), "{escape}: {lines:#?}");
+    }
+}
