@@ -18,6 +18,7 @@ use super::call::Call;
 use super::clean::line;
 use super::error::Cause;
 use super::fetch::Repository;
+use super::running::blocking;
 use super::weight::Budget;
 use batch::Action;
 use pointer::Pointer;
@@ -71,12 +72,16 @@ pub(super) async fn fetch(
 async fn find(repository: &Repository<'_>, into: &Path) -> Result<Vec<Absent>, Cause> {
     let listed = repository.git(["ls-files", "-z", "--", ":(attr:filter=lfs)"]).await;
     let listed = listed.map_err(|refusal| repository.explain(refusal))?;
-    let mut absent = Vec::new();
-    for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let path = into.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
-        absent.extend(Pointer::of_file(&path)?.map(|pointer| Absent { path, pointer }));
-    }
-    Ok(absent)
+    let names = listed.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    // There may be as many as a repository has files.
+    blocking(|| {
+        let mut absent = Vec::new();
+        for name in names {
+            let path = into.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
+            absent.extend(Pointer::of_file(&path)?.map(|pointer| Absent { path, pointer }));
+        }
+        Ok(absent)
+    })
 }
 
 fn weigh(absent: &[Absent], budget: Budget) -> Result<u64, Cause> {
