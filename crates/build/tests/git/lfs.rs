@@ -104,3 +104,43 @@ async fn a_store_cannot_send_to_private_addresses_or_bring_other_bytes() {
     let error = bench.checkout_with(&remote, &Revision::Default, &with_lfs()).await.unwrap_err();
     assert_eq!(error.code(), FailureCode::RepositoryTooLarge, "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn downloads_are_followed_to_a_store_without_the_login_and_not_to_private_addresses() {
+    if !is_root() {
+        return;
+    }
+    let repositories = Repositories::new().unwrap();
+    let server = GitServer::start(&repositories).unwrap();
+    let store = GitServer::start(&repositories).unwrap();
+    let sink = Sink::start().await.unwrap();
+    let content = b"what a store has";
+    let pointer = server.keep(content);
+    store.keep(content);
+    commit(&repositories.make("acme/shop").unwrap(), &pointer);
+    let remote = open(&server.url("acme/shop"));
+    let bench = Bench::plain(&[&server, &store]);
+
+    server.send_downloads(&format!("http://{}", store.host()));
+    bench.checkout_with(&remote, &Revision::Default, &with_lfs()).await.unwrap();
+    assert_eq!(bench.read("tool.bin").as_bytes(), content);
+    assert_eq!(store.seen().len(), 1);
+
+    server.send_downloads(&format!("http://{}", server.host()));
+    let bench = Bench::plain(&[&server]);
+    let before = server.seen().len();
+    let error = bench.checkout_with(&remote, &Revision::Default, &with_lfs()).await.unwrap_err();
+    assert_eq!(error.code(), FailureCode::GitUnreachable, "{error}");
+    assert!(error.to_string().contains("elsewhere"), "{error}");
+    let downloads =
+        server.seen().split_off(before).into_iter().filter(|seen| seen.path.contains("-objects/"));
+    assert_eq!(downloads.count(), 4, "an end comes soon");
+
+    for start in [format!("http://{}", sink.host()), format!("https://{}", sink.host()), "file://".to_owned()]
+    {
+        server.send_downloads(&start);
+        let error = bench.checkout_with(&remote, &Revision::Default, &with_lfs()).await.unwrap_err();
+        assert_eq!(error.code(), FailureCode::GitUnreachable, "{start}: {error}");
+    }
+    assert!(sink.contacts().is_empty());
+}

@@ -7,12 +7,14 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::server::plain;
+use super::server::{moved, plain};
 
 /// Where files are asked for, after a repository's address.
 pub(super) const BATCH: &str = "/info/lfs/objects/batch";
 /// Where they are.
 pub(super) const OBJECTS: &str = "/lfs-objects/";
+/// Where they are for whoever was sent there: the address says everything, and a login in addition is refused, as by S3.
+pub(super) const SIGNED: &str = "/signed-objects/";
 /// What must be sent to get one: the address alone does not do, as with many a store.
 const TICKET: &str = "ticket of the store";
 
@@ -46,11 +48,22 @@ fn answer(own: &str, kept: &[String], object: &Value) -> Value {
     json!({"oid": id, "size": object["size"], "actions": {"download": download}})
 }
 
-/// Gives a file to who sends the ticket and nothing else.
-pub(super) fn object(bytes: Option<&Vec<u8>>, sent: &Option<String>) -> Response {
-    match (bytes, sent.as_deref()) {
-        (Some(bytes), Some(TICKET)) => Response::new(Body::from(bytes.clone())),
-        (Some(_), _) => plain(StatusCode::FORBIDDEN, "no ticket"),
-        (None, _) => plain(StatusCode::NOT_FOUND, "no such object"),
+/// Gives a file to who sends the ticket and nothing else, or sends them to it.
+pub(super) fn object(bytes: Option<&Vec<u8>>, sent: &Option<String>, to: Option<String>) -> Response {
+    match (bytes, sent.as_deref(), to) {
+        (Some(_), Some(TICKET), Some(to)) => moved(&to),
+        (Some(bytes), Some(TICKET), None) => Response::new(Body::from(bytes.clone())),
+        (Some(_), _, _) => plain(StatusCode::FORBIDDEN, "no ticket"),
+        (None, _, _) => plain(StatusCode::NOT_FOUND, "no such object"),
+    }
+}
+
+/// Gives a file to who sends nothing, or sends them on.
+pub(super) fn signed(bytes: Option<&Vec<u8>>, sent: &Option<String>, to: Option<String>) -> Response {
+    match (bytes, sent, to) {
+        (_, Some(_), _) => plain(StatusCode::BAD_REQUEST, "two logins"),
+        (Some(_), None, Some(to)) => moved(&to),
+        (Some(bytes), None, None) => Response::new(Body::from(bytes.clone())),
+        (None, None, _) => plain(StatusCode::NOT_FOUND, "no such object"),
     }
 }

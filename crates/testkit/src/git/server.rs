@@ -43,6 +43,8 @@ struct Inner {
     kept: HashMap<String, Vec<u8>>,
     /// Start of the addresses that Git LFS is told.
     own: String,
+    /// Start of the addresses that downloads are sent to.
+    store: Option<String>,
     /// Version 2 of the protocol, with which every commit can be asked for, is not spoken.
     is_old: bool,
     seen: Vec<Seen>,
@@ -177,6 +179,12 @@ impl GitServer {
         self
     }
 
+    /// Sends who downloads a file of Git LFS to a store whose addresses begin with this.
+    pub fn send_downloads(&self, start: &str) -> &Self {
+        self.state.lock().store = Some(start.to_owned());
+        self
+    }
+
     /// Every request so far, oldest first.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.lock().seen.clone()
@@ -203,11 +211,12 @@ impl Shared {
         (inner.own.clone(), inner.kept.keys().cloned().collect())
     }
 
-    /// Notes a request for a file of Git LFS, and gives it.
-    fn kept(&self, seen: Seen, id: &str) -> Option<Vec<u8>> {
+    /// Notes a request for a file of Git LFS, and gives it and where who asks is sent.
+    fn kept(&self, seen: Seen, id: &str) -> (Option<Vec<u8>>, Option<String>) {
         let mut inner = self.lock();
         inner.seen.push(seen);
-        inner.kept.get(id).cloned()
+        let to = inner.store.as_ref().map(|start| format!("{start}{}{id}", lfs::SIGNED));
+        (inner.kept.get(id).cloned(), to)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -285,8 +294,12 @@ async fn answer(State(state): State<Shared>, mut request: Request) -> Response {
     let sent = seen.authorization().map(str::to_owned);
     let path = request.uri().path().to_owned();
     if let Some(id) = path.strip_prefix(lfs::OBJECTS) {
-        let kept = state.kept(seen, id);
-        return lfs::object(kept.as_ref(), &sent);
+        let (kept, to) = state.kept(seen, id);
+        return lfs::object(kept.as_ref(), &sent, to);
+    }
+    if let Some(id) = path.strip_prefix(lfs::SIGNED) {
+        let (kept, to) = state.kept(seen, id);
+        return lfs::signed(kept.as_ref(), &sent, to);
     }
     let (name, rest) = split(&path);
     let (rule, root) = {
@@ -340,7 +353,7 @@ fn login_wanted() -> Response {
     response
 }
 
-fn moved(to: &str) -> Response {
+pub(super) fn moved(to: &str) -> Response {
     let mut response = plain(StatusCode::MOVED_PERMANENTLY, "moved");
     if let Ok(to) = HeaderValue::from_str(to) {
         response.headers_mut().insert(header::LOCATION, to);

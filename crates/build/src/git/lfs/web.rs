@@ -1,11 +1,11 @@
-//! Requests to addresses that strangers name: each is looked up and checked before it is connected to, and nobody is
-//! followed anywhere.
+//! Requests to addresses that strangers name: each is looked up and checked before it is connected to. Who sends a
+//! download elsewhere is followed under the same checks, because many servers keep files at a store.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response};
 use url::Url;
@@ -16,6 +16,8 @@ use crate::git::error::Cause;
 
 const CONNECT: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(60);
+/// How often a download may be sent elsewhere.
+const MOST_MOVES: usize = 3;
 const JSON: &str = "application/vnd.git-lfs+json";
 
 /// The web, as a call may see it.
@@ -29,10 +31,21 @@ impl<'a> Web<'a> {
         Self { call }
     }
 
-    /// Gets something. Its status was good.
+    /// Gets something, wherever it is. Its status was good. The headers are for this address alone.
     pub async fn get(&self, url: &Url, headers: &HashMap<String, String>) -> Result<Response, Cause> {
-        let request = self.client(url).await?.get(url.clone()).headers(read_headers(headers)?);
-        check(url, request.send().await)
+        let mut at = url.clone();
+        let mut response = self.get_here(&at, read_headers(headers)?).await?;
+        for _ in 0..MOST_MOVES {
+            let Some(next) = next(&at, &response) else { break };
+            at = next;
+            response = self.get_here(&at, HeaderMap::new()).await?;
+        }
+        check(&at, response)
+    }
+
+    async fn get_here(&self, url: &Url, headers: HeaderMap) -> Result<Response, Cause> {
+        let request = self.client(url).await?.get(url.clone()).headers(headers);
+        request.send().await.map_err(|error| unreachable(url, &error))
     }
 
     /// Sends JSON, and gives the answer's body, at most so many bytes.
@@ -45,7 +58,8 @@ impl<'a> Web<'a> {
     ) -> Result<Vec<u8>, Cause> {
         let request = self.client(url).await?.post(url.clone()).headers(read_headers(headers)?);
         let request = request.header(ACCEPT, JSON).header(CONTENT_TYPE, JSON).body(body);
-        let mut response = check(url, request.send().await)?;
+        let response = request.send().await.map_err(|error| unreachable(url, &error))?;
+        let mut response = check(url, response)?;
         let mut answer = Vec::new();
         while let Some(part) = response.chunk().await.map_err(|error| unreachable(url, &error))? {
             answer.extend_from_slice(&part);
@@ -77,8 +91,13 @@ impl<'a> Web<'a> {
     }
 }
 
-fn check(url: &Url, answer: reqwest::Result<Response>) -> Result<Response, Cause> {
-    let response = answer.map_err(|error| unreachable(url, &error))?;
+/// Where an answer sends who asked.
+fn next(url: &Url, response: &Response) -> Option<Url> {
+    let place = response.headers().get(LOCATION).filter(|_| response.status().is_redirection())?;
+    url.join(place.to_str().ok()?).ok()
+}
+
+fn check(url: &Url, response: Response) -> Result<Response, Cause> {
     let server = host(url);
     match response.status().as_u16() {
         200..=299 => Ok(response),
