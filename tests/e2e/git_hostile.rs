@@ -162,12 +162,16 @@ fn what_is_too_large_ends_before_it_fills_the_machine() {
         return;
     }
     let bench = Bench::start();
-    // A megabyte at the server that becomes more than a gigabyte here: no file may be as large.
+    // A hundred kilobytes at the server that become three gigabytes here: forty names of one file.
     let (bomb, url) = bench.repository("acme/bomb");
-    let zeros = bomb.work().join("zeros");
-    std::fs::File::create(&zeros).unwrap().set_len((1 << 30) + (1 << 20)).unwrap();
-    bomb.git(&["config", "core.compression", "1"]).unwrap();
-    bomb.commit(&[("Dockerfile", "FROM scratch\n")], "a bomb").unwrap();
+    let zeros = vec![0; 80 << 20];
+    let file = bomb.git_with(&["hash-object", "-w", "--stdin"], &zeros).unwrap();
+    bomb.commit(&[("Dockerfile", "FROM scratch\n")], "a spark").unwrap();
+    for number in 0..40 {
+        bomb.git(&["update-index", "--add", "--cacheinfo", &format!("100644,{file},zeros-{number}")])
+            .unwrap();
+    }
+    bomb.commit_index("a bomb").unwrap();
     bench.fails("bomb", &url, &[], &["repository_too_large"]);
 
     let tools = bench.lab.tools();

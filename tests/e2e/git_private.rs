@@ -85,7 +85,7 @@ fn a_private_repository_is_built_with_its_deploy_key_from_the_server_it_knows() 
     }
     let lab = Lab::start();
     lab.shop("by ssh");
-    let mut ssh = SshServer::start(&lab.repositories).unwrap();
+    let ssh = SshServer::start(&lab.repositories).unwrap();
     let darsena = Installation::start_with(Setting {
         private_git: vec![ssh.host()],
         log: "trace".to_owned(),
