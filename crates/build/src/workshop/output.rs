@@ -1,7 +1,8 @@
 //! What the builder prints, into news: steps, results from the cache, lines of programs.
 //!
 //! Its lines are `STEP 2/6: COPY a b`, with `[1/2] ` before them when there are several stages; `--> Using cache ID`;
-//! `--> ID`; `COMMIT NAME`; and at the end of what failed `Error: building at STEP "RUN a": why`.
+//! `--> ID`; `COMMIT NAME`; and at the end of what failed `Error: building at STEP "RUN a": why`. Between them come the
+//! lines of the steps' programs, which may look like its own: what is not surely the builder's is passed on.
 
 use model::image::{Digest, Reference};
 
@@ -24,7 +25,7 @@ pub(super) struct Output {
     at: Option<(usize, usize)>,
     is_committing: bool,
     tail: Tail,
-    /// What the builder itself said of its failure.
+    /// What the builder itself said of its failure, once it has ended.
     pub complaint: Option<String>,
     pub signs: Signs,
 }
@@ -69,14 +70,17 @@ impl Output {
             if self.is_its_own(line) {
                 return None;
             }
-        } else if line.starts_with("time=\"") && line.contains(" level=") {
+        } else if is_remark(line) {
             // Its warnings are about how it is set up, which is our matter.
             return None;
         }
         let text = self.shown(line);
         if is_error && let Some(complaint) = text.strip_prefix("Error: ") {
+            // Many programs begin their errors like that; the builder's own comes last.
             self.complaint = Some(complaint.to_owned());
-            return None;
+            if complaint.starts_with("building at STEP ") {
+                return None;
+            }
         }
         self.tail.add(&text, is_error);
         let size = text.len() as u64 + 1;
@@ -129,7 +133,8 @@ impl Output {
         }
         self.at = Some(next);
         self.is_committing = false;
-        self.tail = Tail::default();
+        // What earlier steps met and got over says nothing about this one.
+        (self.tail, self.complaint, self.signs) = (Tail::default(), None, Signs::default());
         let (number, of, step) = self.current()?;
         Some(News::Step { number, of, stage: step.stage.clone(), text: self.mask.hide(step.text.clone()) })
     }
@@ -167,6 +172,12 @@ impl Signs {
         ]));
         self.base_missing |= line.contains("localhost/base:") && says(&["image not known", "no such image"]);
     }
+}
+
+/// Whether a line is a log line of less than an error, as the builder writes them.
+fn is_remark(line: &str) -> bool {
+    let level = line.strip_prefix("time=\"").and_then(|line| line.split_once("\" level="));
+    level.is_some_and(|(_, rest)| ["warning ", "info ", "debug "].iter().any(|level| rest.starts_with(level)))
 }
 
 fn number(count: usize) -> u32 {
@@ -232,6 +243,39 @@ mod tests {
         output.take("STEP 3/5: RUN of the base", false);
         assert_eq!(step(output.take("STEP 4/5: RUN b", false)).unwrap().0, 2);
         assert_eq!(step(output.take("STEP 5/5: RUN c", false)).unwrap().0, 3);
+    }
+
+    #[test]
+    fn errors_of_programs_are_shown_and_only_the_builders_own_is_kept_apart() {
+        let mut output = output(TWO, 1000);
+        output.take("[1/2] STEP 2/2: RUN b", false);
+        for line in [
+            "Error: Cannot find module 'x'",
+            "Error: no such file",
+            "time=\"2026-01-01T00:00:00Z\" level=error msg=\"of a program\"",
+            "time=\"now\" of nothing",
+        ] {
+            let told = output.take(line, true);
+            assert_eq!(told, Some(News::Line { text: line.to_owned(), is_error: true }));
+        }
+        for line in [
+            "time=\"2026-01-01T00:00:00Z\" level=warning msg=\"a limit\"",
+            "Error: building at STEP \"RUN b\": why",
+        ] {
+            assert_eq!(output.take(line, true), None, "{line}");
+        }
+        assert_eq!(output.complaint.as_deref(), Some("building at STEP \"RUN b\": why"));
+        assert_eq!(output.tail().len(), 4);
+    }
+
+    #[test]
+    fn what_a_step_got_over_is_not_the_next_ones() {
+        let mut output = output(TWO, 1000);
+        output.take("[1/2] STEP 1/2: FROM x", false);
+        output.take("Error: cannot fork", true);
+        assert_eq!((output.signs.crowded, output.complaint.is_some()), (1, true));
+        output.take("[1/2] STEP 2/2: RUN b", false);
+        assert_eq!((output.signs, output.complaint), (Signs::default(), None));
     }
 
     #[test]

@@ -39,6 +39,21 @@ async fn a_step_that_fails_is_named_with_its_last_lines() {
 }
 
 #[tokio::test]
+async fn errors_that_a_program_prints_are_shown_whatever_they_look_like() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let text = "FROM tools:1\nRUN echo \"Error: Cannot find module 'x'\" >&2; \\\n  \
+                echo 'time=\"now\" level=error msg=\"of a program\"' >&2; exit 3\n";
+    let failure = bench.build(&bench.order(&[("Dockerfile", text)])).await.unwrap_err();
+    let expected = ["Error: Cannot find module 'x'", "time=\"now\" level=error msg=\"of a program\""];
+    assert_eq!(failure.log_tail, expected);
+    assert_eq!(bench.around.lines(), expected);
+    assert_eq!(failure.exit_code, Some(3));
+}
+
+#[tokio::test]
 async fn what_cannot_be_copied_is_named() {
     if !is_root() {
         return;
