@@ -102,7 +102,7 @@ fn placed(
         settings.dockerfile = path::file("dockerfile_path", &text)?;
     }
     if let Some(text) = context {
-        settings.context = path::context("docker_context", &text)?;
+        settings.context = path::context("docker_context", &settings.path, &text)?;
     }
     Ok(settings)
 }

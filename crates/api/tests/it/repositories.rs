@@ -85,7 +85,7 @@ async fn everything_can_be_said_when_it_is_made() {
         ("build_type", json!("dockerfile")),
         ("build_path", json!("./web/")),
         ("dockerfile_path", json!("docker/Dockerfile")),
-        ("docker_context", json!("..")),
+        ("docker_context", json!("../..")),
         ("build_cache_enabled", json!(false)),
         ("submodules_enabled", json!(true)),
         ("lfs_enabled", json!(true)),
@@ -96,7 +96,7 @@ async fn everything_can_be_said_when_it_is_made() {
         server.post("/applications", body.clone()).await.expect(400)["data"]["field"],
         "docker_context"
     );
-    body["docker_context"] = json!("src");
+    body["docker_context"] = json!("../shared");
     let made = server.post("/applications", body.clone()).await.expect(201);
     for (field, value) in body.as_object().unwrap() {
         assert_eq!(&made[field], value, "{field} is an echo");
@@ -109,13 +109,19 @@ async fn everything_can_be_said_when_it_is_made() {
         recipe: Recipe::Found,
         path: "web".to_owned(),
         dockerfile: "docker/Dockerfile".to_owned(),
-        context: "src".to_owned(),
+        context: "../shared".to_owned(),
         is_cached: false,
         with_submodules: true,
         with_lfs: true,
         base_credential: Some(text(&base).parse().unwrap()),
     };
     assert_eq!(git.build, expected);
+
+    // The folder cannot be moved so that what is kept leads out of the repository.
+    let path = format!("/applications/{}", text(&made["id"]));
+    let moved = server.patch(&path, json!({"build_path": "."})).await.expect(400);
+    assert_eq!(moved["data"]["field"], "docker_context");
+    server.patch(&path, json!({"build_path": ".", "docker_context": "."})).await.expect(200);
 }
 
 #[tokio::test]
