@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,7 @@ use crate::auth::{self, Caller};
 use crate::call::{Answer, Call, PathIds, Query};
 use crate::error::ApiError;
 use crate::network::Network;
-use crate::operation::{Needs, OPERATIONS, Operation};
+use crate::operation::{MIB, Needs, OPERATIONS, Operation};
 use crate::permission::Scope;
 use crate::seats::Seat;
 use crate::serve::Peer;
@@ -124,9 +124,9 @@ async fn handle(
         taken.map_err(|wait| ApiError::too_many_requests("with this key", wait))?;
     }
     // Whoever has shown nothing yet may have a large body read, so only a few at a time.
-    let _seat = match operation.needs {
-        Needs::Secret => take_seat(&state, peer)?,
-        _ => None,
+    let _seats = match operation.needs {
+        Needs::Secret => take_seats(&state, peer, &body)?,
+        _ => Vec::new(),
     };
     let target = path.last();
     let allowed = caller.as_ref().map_or(Ok(()), |caller| authorize(operation, caller, &path));
@@ -184,10 +184,15 @@ fn throttle_hook(state: &ApiState, peer: Option<IpAddr>) -> Result<(), ApiError>
     taken.map_err(|wait| ApiError::too_many_requests("from this address", wait))
 }
 
-fn take_seat(state: &ApiState, peer: Option<IpAddr>) -> Result<Option<Seat>, ApiError> {
-    let Some(peer) = peer else { return Ok(None) };
+/// One place for each body, and one of a few more for a body that is long or does not say how long it is.
+fn take_seats(state: &ApiState, peer: Option<IpAddr>, body: &Body) -> Result<Vec<Seat>, ApiError> {
+    let Some(peer) = peer else { return Ok(Vec::new()) };
     let refused = || ApiError::too_many_requests("from this address at the same time", SEAT_WAIT);
-    state.hook_seats.take(peer).map(Some).ok_or_else(refused)
+    let mut seats = vec![state.hook_seats.take(peer).ok_or_else(refused)?];
+    if body.size_hint().upper().is_none_or(|most| most > MIB as u64) {
+        seats.push(state.long_hook_seats.take(peer).ok_or_else(refused)?);
+    }
+    Ok(seats)
 }
 
 /// A panic ends this request only. A write that is late goes on by itself; a late read is given up.

@@ -44,7 +44,8 @@ pub enum Needs {
     Permission(Permission),
 }
 
-const MIB: usize = 1024 * 1024;
+/// The largest usual body.
+pub const MIB: usize = 1024 * 1024;
 
 impl Operation {
     /// Whether it can change something.
@@ -52,10 +53,11 @@ impl Operation {
         self.method != Method::GET
     }
 
-    /// The largest body that is read. What a Git server says of a push is long when many files changed.
+    /// The largest body that is read. What a Git server says of a push is long when many files changed: GitHub sends up
+    /// to 25 MB (docs.github.com, "Webhook events and payloads").
     pub fn most_body_bytes(&self) -> usize {
         match self.id {
-            "receivePush" => 5 * MIB,
+            "receivePush" => 25 * MIB,
             _ => MIB,
         }
     }

@@ -17,10 +17,13 @@ use crate::throttle::{Rate, Throttle};
 /// So many repositories are fetched at the same time to be looked into.
 const LOOKS_AT_ONCE: usize = 4;
 
-/// So many hooks of one client are looked at at the same time, each with a body of a few megabytes in memory.
+/// So many hooks of one client are looked at at the same time, each with a body of up to 1 MiB in memory.
 const HOOK_SEATS: usize = 8;
 /// The same for the machine itself, where a proxy may speak for many clients.
 const LOCAL_HOOK_SEATS: usize = 32;
+/// So many of those may be longer, up to 25 MiB; most pushes are not.
+const LONG_HOOK_SEATS: usize = 2;
+const LOCAL_LONG_HOOK_SEATS: usize = 4;
 
 /// How the API behaves on this installation.
 #[derive(Clone, Debug)]
@@ -77,6 +80,8 @@ pub struct Shared {
     pub hook_deployments: Throttle<AppId>,
     /// For the calls whose bodies are being read and looked at.
     pub hook_seats: Seats,
+    /// For those of them that are long.
+    pub long_hook_seats: Seats,
     /// Held while a record is read, changed and written back: of two changes at the same time none gets lost.
     /// Nothing slow happens meanwhile.
     pub changes: tokio::sync::Mutex<()>,
@@ -101,6 +106,7 @@ impl ApiState {
             hook_calls: Throttle::new(config.hook_calls),
             hook_deployments: Throttle::new(config.hook_deployments),
             hook_seats: Seats::new(HOOK_SEATS, LOCAL_HOOK_SEATS),
+            long_hook_seats: Seats::new(LONG_HOOK_SEATS, LOCAL_LONG_HOOK_SEATS),
             changes: tokio::sync::Mutex::default(),
             looks: tokio::sync::Semaphore::new(LOOKS_AT_ONCE),
             setup: tokio::sync::Mutex::default(),

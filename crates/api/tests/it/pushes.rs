@@ -1,16 +1,21 @@
 //! A28: the push webhook believes only what is signed, and deploys each push once.
 
+use std::convert::Infallible;
+use std::task::Poll;
 use std::time::Duration;
 
 use api::{ApiConfig, Rate};
 use bytes::Bytes;
 use hmac::{Hmac, Mac};
 use http::Request;
-use http_body_util::Full;
+use http_body_util::{Full, StreamBody};
+use hyper::body::{Body, Frame};
+use hyper::service::Service;
 use model::Trigger;
 use model::git::{Commit, Revision};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use tokio::sync::oneshot;
 
 use crate::server::{Reply, Server, quick, text};
 
@@ -77,7 +82,7 @@ fn payload(commit: &str) -> Value {
     let head = json!({"id": commit, "message": "More bread", "author": {"name": "Ada"},
                       "added": ["src/a"], "removed": [], "modified": []});
     json!({
-        "ref": "refs/heads/main", "before": "0".repeat(40), "after": commit, "commits": [head], "head_commit": head,
+        "ref": "refs/heads/main", "before": "1".repeat(40), "after": commit, "commits": [head], "head_commit": head,
         "repository": {"clone_url": "https://git.test/acme/shop.git", "default_branch": "main"},
     })
 }
@@ -280,11 +285,45 @@ async fn a_secret_is_shown_once_and_an_old_one_stops() {
 async fn a_huge_body_is_not_taken() {
     let shop = Shop::new().await;
     let mut body = payload(HEAD);
-    body["padding"] = json!("x".repeat(4 * 1024 * 1024));
+    body["padding"] = json!("x".repeat(24 * 1024 * 1024));
     assert_eq!(shop.push(&body).await.expect(200)["status"], "deploying");
-    body["padding"] = json!("x".repeat(5 * 1024 * 1024));
+    body["padding"] = json!("x".repeat(25 * 1024 * 1024));
     assert_eq!(shop.push(&body).await.refused(413), "body_too_large");
     assert_eq!(shop.deployments().await["total"], 1);
+}
+
+/// A body that does not say how long it is, and never comes; it tells when it is waited for.
+fn endless(waited_for: oneshot::Sender<()>) -> impl Body<Data = Bytes, Error = Infallible> + Send + 'static {
+    let mut waited_for = Some(waited_for);
+    StreamBody::new(futures_util::stream::poll_fn(move |_| {
+        if let Some(waited_for) = waited_for.take() {
+            let _ = waited_for.send(());
+        }
+        Poll::<Option<Result<Frame<Bytes>, Infallible>>>::Pending
+    }))
+}
+
+#[tokio::test]
+async fn long_bodies_are_read_a_few_at_a_time() {
+    let shop = Shop::new().await;
+    let path = format!("/v3/hooks/push/{}", shop.app);
+    let peer = |host: &str| api::Peer(format!("{host}:1000").parse().unwrap());
+    let of_size = |host: &str, size: usize| {
+        let mut request = request(&shop.app, &[("x-github-event", "ping")], "x".repeat(size));
+        request.extensions_mut().insert(peer(host));
+        shop.server.raw(request)
+    };
+    for _ in 0..2 {
+        let (waited_for, waits) = oneshot::channel();
+        let mut request = Request::post(&path).body(endless(waited_for)).unwrap();
+        request.extensions_mut().insert(peer("192.0.2.1"));
+        tokio::spawn(shop.server.api.call(request));
+        waits.await.unwrap();
+    }
+    assert_eq!(of_size("192.0.2.1", 1024 * 1024 + 1).await.refused(429), "too_many_requests");
+    // A usual one has its own place, and so has everybody else.
+    of_size("192.0.2.1", 1024 * 1024).await.refused(401);
+    of_size("192.0.2.2", 1024 * 1024 + 1).await.refused(401);
 }
 
 #[tokio::test]
