@@ -107,7 +107,7 @@ fn shown(text: &str) -> String {
 /// A commit as it is kept; `None` when the id is none, or that of a deletion.
 fn commit(id: &str, message: Option<&str>, author: Option<&str>) -> Option<Commit> {
     let id = id.to_ascii_lowercase();
-    let is_one = is_commit_id(&id) && id.bytes().any(|digit| digit != b'0');
+    let is_one = is_commit_id(&id) && !is_nothing(&id);
     let cut = |text: Option<&str>, most| text.unwrap_or_default().chars().take(most).collect();
     is_one.then(|| Commit {
         id,
@@ -120,6 +120,16 @@ fn commit(id: &str, message: Option<&str>, author: Option<&str>) -> Option<Commi
 /// Where a branch stood, as it is kept; what is no commit id is nothing.
 fn before(id: &str) -> Option<String> {
     Some(id.to_ascii_lowercase()).filter(|id| is_commit_id(id))
+}
+
+/// Whether the branch was made by this push, maybe after it was deleted.
+fn is_new(before: Option<&str>) -> bool {
+    before.is_some_and(is_nothing)
+}
+
+/// The id that stands for no commit.
+fn is_nothing(id: &str) -> bool {
+    id.bytes().all(|digit| digit == b'0')
 }
 
 /// What an application wants to hear of.

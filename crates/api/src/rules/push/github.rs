@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::listed::{self, Listed};
-use super::{Name, Push, commit};
+use super::{Name, Push, commit, is_new};
 
 /// GitHub lists no more commits than that.
 const MOST_COMMITS: usize = 2048;
@@ -42,15 +42,18 @@ pub fn push(payload: Payload) -> Push {
     let head = head_commit.as_ref().or_else(|| commits.iter().find(|listed| listed.id == after));
     let message = head.and_then(|head| head.message.as_deref());
     let commit = commit(&after, message, head.and_then(Listed::author));
-    // Of what a forced push took away nothing is listed.
+    let before = before.as_deref().and_then(super::before);
+    // Of what a forced push took away nothing is listed; Gitea does not say that it was forced. Nor is it known what a
+    // branch that is new changes in what serves.
     let is_whole = !forced
+        && !is_new(before.as_deref())
         && !commits.is_empty()
         && commits.len() < MOST_COMMITS
         && total_commits.is_none_or(|total| total <= commits.len());
     let Repository { html_url, clone_url, ssh_url, default_branch } = repository;
     Push {
         name: Name::of_reference(&reference),
-        before: before.as_deref().and_then(super::before),
+        before,
         commit,
         default_branch,
         addresses: [html_url, clone_url, ssh_url].into_iter().flatten().collect(),

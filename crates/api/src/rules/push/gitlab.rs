@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::listed::{self, Listed};
-use super::{Name, Push, commit};
+use super::{Name, Push, commit, is_new};
 
 #[derive(Deserialize)]
 pub struct Payload {
@@ -34,11 +34,14 @@ pub fn push(payload: Payload) -> Push {
     let head = commits.iter().find(|listed| listed.id == after);
     let message = head.and_then(|head| head.message.as_deref());
     let commit = commit(&after, message, head.and_then(Listed::author));
-    let is_whole = !commits.is_empty() && total_commits_count == Some(commits.len());
+    let before = before.as_deref().and_then(super::before);
+    // GitLab does not say whether a push was forced, and lists nothing of what it took away.
+    let is_whole =
+        !is_new(before.as_deref()) && !commits.is_empty() && total_commits_count == Some(commits.len());
     let Project { web_url, git_http_url, git_ssh_url, default_branch } = project;
     Push {
         name: Name::of_reference(&reference),
-        before: before.as_deref().and_then(super::before),
+        before,
         commit,
         default_branch,
         addresses: [web_url, git_http_url, git_ssh_url].into_iter().flatten().collect(),

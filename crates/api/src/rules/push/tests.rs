@@ -117,6 +117,9 @@ fn paths_are_those_of_all_commits_and_only_when_all_are_listed() {
         (OF_GITEA, with(GITEA, "/total_commits", json!(9))),
         (OF_GITLAB, with(GITLAB, "/total_commits_count", json!(21))),
         (OF_GITLAB, with(GITLAB, "/commits", json!([]))),
+        (OF_GITHUB, with(GITHUB, "/before", json!(ZEROS))),
+        (OF_GITEA, with(GITEA, "/before", json!(ZEROS))),
+        (OF_GITLAB, with(GITLAB, "/before", json!(ZEROS))),
     ] {
         assert_eq!(of(server, &body), None, "{server:?}");
     }
