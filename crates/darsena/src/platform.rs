@@ -159,7 +159,7 @@ impl wanted::Platform for Glue {
     }
 
     fn allows_plain_http(&self, host: &str) -> bool {
-        self.insecure_git.iter().any(|named| named.eq_ignore_ascii_case(host))
+        is_named(&self.insecure_git, host)
     }
 
     async fn runtime_logs(
@@ -197,5 +197,41 @@ impl wanted::Platform for Glue {
 
     fn url(&self, app: &AppName) -> String {
         self.platform.url(app)
+    }
+}
+
+/// Whether the administrator named a server without https. A name may have the port 80, which a host is said without.
+fn is_named(list: &[String], host: &str) -> bool {
+    let host_of = |named: &str| {
+        let named = named.trim().to_ascii_lowercase();
+        named.strip_suffix(":80").map(str::to_owned).unwrap_or(named)
+    };
+    list.iter().any(|named| host_of(named) == host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_with_and_without_the_usual_port() {
+        let list = ["git.lan:80", " Plain.lan ", "git.other:3000", "[fd00::1]:80"].map(str::to_owned);
+        for url in [
+            "http://git.lan/x",
+            "http://GIT.lan:80/x",
+            "http://plain.lan/x",
+            "http://git.other:3000/x",
+            "http://[fd00::1]/x",
+        ] {
+            assert!(is_named(&list, GitUrl::parse(url).unwrap().host()), "{url}");
+        }
+        for url in [
+            "http://git.lan:8080/x",
+            "http://git.other/x",
+            "http://git.other:80/x",
+            "http://plain.lan:3000/x",
+        ] {
+            assert!(!is_named(&list, GitUrl::parse(url).unwrap().host()), "{url}");
+        }
     }
 }
