@@ -11,8 +11,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::inside::fresh;
 use super::protocol::{Orders, Report, Trouble, Work};
+use super::volume::is_nearly_full;
 use super::{pump, report};
-use crate::workshop::WRITTEN;
+use crate::workshop::{WRITTEN, says_full};
 
 /// What the result is called in the builder's store.
 const RESULT: &str = "localhost/built:latest";
@@ -82,6 +83,11 @@ fn cover(folder: &str) -> Result<(), Trouble> {
 
 fn uncover(folder: &str) -> Result<(), Trouble> {
     umount2(folder, MntFlags::empty()).map_err(Trouble::machine("showing the folder for the image"))
+}
+
+/// Whether there is hardly any room in the volume, whatever else a program may have filled.
+fn is_full() -> bool {
+    rustix::fs::statvfs("/volume").is_ok_and(|usage| is_nearly_full(&usage))
 }
 
 /// Bytes of the volume, and how many are used.
@@ -211,8 +217,12 @@ struct Buildah<'a> {
 
 impl Buildah<'_> {
     fn run<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<(), Trouble> {
-        let code =
-            pump::run(&mut self.command(words), &mut |text, is_error| say(&Report::Line { text, is_error }))?;
+        let code = pump::run(&mut self.command(words), &mut |text, is_error| {
+            let was_refused = says_full(&text);
+            say(&Report::Line { text, is_error })?;
+            // Now, because what fills the volume is removed with the step that failed.
+            if was_refused && is_full() { say(&Report::Full) } else { Ok(()) }
+        })?;
         if code == 0 { Ok(()) } else { Err(Trouble::Program { code }) }
     }
 

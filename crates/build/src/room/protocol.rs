@@ -83,6 +83,9 @@ pub(crate) enum Report {
         text: String,
         is_error: bool,
     },
+    /// There was no room for what a program wanted to write, and there is hardly any in the volume. Comes behind the
+    /// line that says the first.
+    Full,
     /// A base image is in the volume.
     Taken {
         base: String,

@@ -55,10 +55,15 @@ pub(super) fn mount(orders: &Orders) -> Result<OwnedFd, Trouble> {
     fchown(root.as_fd(), Some(id), Some(group)).map_err(Trouble::volume(doing))?;
     rustix::fs::fchmod(&root, Mode::from_raw_mode(0o700)).map_err(Trouble::volume(doing))?;
     let usage = rustix::fs::fstatvfs(&root).map_err(Trouble::volume(doing))?;
-    if usage.f_bavail < usage.f_blocks / 10 {
+    if is_nearly_full(&usage) {
         return Err(Trouble::Volume("less than a tenth of the volume is free".to_owned()));
     }
     Ok(root)
+}
+
+/// Whether less than a tenth is free: of the blocks, or of the files that there can be.
+pub(super) fn is_nearly_full(usage: &rustix::fs::StatVfs) -> bool {
+    usage.f_bavail < usage.f_blocks / 10 || usage.f_favail < usage.f_files / 10
 }
 
 /// A filesystem that is mounted twice is destroyed. The kernel lets go of a loop device a moment after the last

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{Failure, FailureCode, Phase};
 
 use super::Limits;
-use super::output::Output;
+use super::output::{Output, says_full};
 use crate::dockerfile::Invalid;
 
 /// What a build ran into.
@@ -35,26 +35,50 @@ pub(super) fn invalid(name: &str, invalid: &Invalid) -> Failure {
     Failure::new(Phase::Build, FailureCode::DockerfileInvalid, message, None)
 }
 
-/// A step of the Dockerfile failed.
-pub(super) fn failed(name: &str, code: i32, output: &Output) -> Failure {
-    let complaint = output.complaint.clone().unwrap_or_default();
-    // `building at STEP "COPY a b": why`
-    let why = match complaint.split_once("\": ") {
-        Some((start, why)) if start.starts_with("building at STEP") => why.to_owned(),
-        _ => complaint,
-    };
-    let why =
-        match why.strip_prefix("resolving mountpoints for container ").and_then(|why| why.split_once(": ")) {
-            Some((_, why)) => why.to_owned(),
-            None => why,
+/// How the builder ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cause<'a> {
+    /// The exit code of the step's program, 128 + n for signal n; `None` where the builder itself could not go on.
+    pub exit: Option<i32>,
+    /// What the builder says.
+    why: &'a str,
+}
+
+impl<'a> Cause<'a> {
+    /// From the builder's last words: `building at STEP "COPY a b": why`.
+    pub fn of(complaint: Option<&'a str>) -> Self {
+        let complaint = complaint.unwrap_or_default();
+        let why = match complaint.split_once("\": ") {
+            Some((start, why)) if start.starts_with("building at STEP") => why,
+            _ => complaint,
         };
-    let exit = why.rsplit_once("exit status ").and_then(|(_, code)| code.trim().parse::<i32>().ok());
+        let mountpoints = why.strip_prefix("resolving mountpoints for container ");
+        let why = mountpoints.and_then(|why| why.split_once(": ")).map_or(why, |(_, why)| why);
+        let exit = why.rsplit_once("exit status ").and_then(|(_, code)| code.trim().parse::<i32>().ok());
+        Self { exit, why }
+    }
+
+    /// Whether the builder itself found no room to write to.
+    pub fn is_full(&self) -> bool {
+        self.exit.is_none() && says_full(self.why)
+    }
+
+    /// Whether somebody ended the step's program, or the builder, which gave `code`.
+    pub fn is_killed(&self, code: i32) -> bool {
+        const KILLED: i32 = 128 + 9;
+        self.exit.unwrap_or(code) == KILLED || self.why.ends_with("signal: killed")
+    }
+}
+
+/// A step of the Dockerfile failed. `out_of_memory`: some process was ended because memory ran out.
+pub(super) fn failed(name: &str, code: i32, output: &Output, out_of_memory: bool) -> Failure {
+    let Cause { exit, why } = Cause::of(output.complaint.as_deref());
     let (how, why) = match exit {
         Some(code) => (format!(" with exit code {code}"), String::new()),
         None if why.is_empty() => (String::new(), format!(": the builder ended with exit code {code}")),
         None => (
             String::new(),
-            format!(": {}", copied(&why).unwrap_or(why.replace("\"/context\"", "the context"))),
+            format!(": {}", copied(why).unwrap_or(why.replace("\"/context\"", "the context"))),
         ),
     };
     let message = match output.current() {
@@ -65,6 +89,10 @@ pub(super) fn failed(name: &str, code: i32, output: &Output) -> Failure {
         None => format!("The build failed{how}{why}."),
     };
     let hint = match exit {
+        _ if out_of_memory => {
+            "Memory ran out during the build and a process was ended for it, which may be why: let it use less memory \
+             at a time, for example fewer parallel jobs. If the last lines of the step name another reason, mend that."
+        }
         Some(_) => {
             "The last lines of the step say why. Mend the Dockerfile or the repository and deploy again."
         }
@@ -159,5 +187,31 @@ mod tests {
             assert_eq!(copied(&format!("reading \"/context/a/secret\": {rest}")), words);
         }
         assert_eq!(copied("no items matching glob \"/context/x\" copied"), None);
+    }
+
+    #[test]
+    fn the_builders_last_words_are_understood() {
+        let run = "building at STEP \"RUN a\": while running runtime: exit status 3";
+        let cause = Cause::of(Some(run));
+        assert_eq!((cause.exit, cause.is_full(), cause.is_killed(125)), (Some(3), false, false));
+        let copy = "building at STEP \"COPY a b\": storing: write /b: no space left on device";
+        let cause = Cause::of(Some(copy));
+        assert_eq!((cause.exit, cause.is_full()), (None, true));
+        let printed = "building at STEP \"RUN a\": no space left on device: exit status 1";
+        assert!(!Cause::of(Some(printed)).is_full());
+    }
+
+    #[test]
+    fn what_was_killed_is_told_from_what_failed() {
+        for (words, code) in [
+            (Some("building at STEP \"RUN a\": while running runtime: exit status 137"), 125),
+            (Some("building at STEP \"RUN a\": while running runtime: signal: killed"), 125),
+            (None, 137),
+        ] {
+            assert!(Cause::of(words).is_killed(code), "{words:?}");
+        }
+        assert!(
+            !Cause::of(Some("building at STEP \"RUN a\": while running runtime: exit status 2")).is_killed(2)
+        );
     }
 }

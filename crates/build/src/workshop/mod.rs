@@ -30,6 +30,7 @@ use async_trait::async_trait;
 use model::{AppId, BuildSettings, DeploymentId, Failure};
 
 pub use config::{Config, Limits, Role};
+pub(crate) use output::says_full;
 pub(crate) use result::WRITTEN;
 
 use crate::builder::{Builder, Built, Check, Dockerfile, Order, Surroundings};

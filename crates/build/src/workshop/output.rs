@@ -33,8 +33,8 @@ pub(super) struct Output {
 /// What the lines say about limits that were met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Signs {
-    /// How often there was no room on the disk.
-    pub full: u32,
+    /// There was no room in the volume.
+    pub full: bool,
     /// How often no process could be started.
     pub crowded: u32,
     /// A base image that should be in the volume is not.
@@ -106,6 +106,11 @@ impl Output {
         Some((number(before + index + 1), self.count(), step))
     }
 
+    /// There is hardly any room in the volume.
+    pub fn volume_is_full(&mut self) {
+        self.signs.full = true;
+    }
+
     pub fn tail(&self) -> Vec<String> {
         self.tail.lines()
     }
@@ -163,15 +168,19 @@ impl Signs {
     fn look(&mut self, line: &str) {
         let line = line.to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|words| line.contains(words));
-        self.full += u32::from(says(&["no space left on device", "disk quota exceeded"]));
-        self.crowded += u32::from(says(&[
-            "resource temporarily unavailable",
-            "can't fork",
-            "cannot fork",
-            "failed to create new os thread",
-        ]));
+        // Files and connections may be "temporarily unavailable", too.
+        let no_process = says(&["resource temporarily unavailable", "eagain"])
+            && says(&["fork", "clone", "thread", "spawn"]);
+        let refused = says(&["can't fork", "cannot fork", "failed to create new os thread"]);
+        self.crowded += u32::from(no_process || refused);
         self.base_missing |= line.contains("localhost/base:") && says(&["image not known", "no such image"]);
     }
+}
+
+/// Whether a line says that there was no room on a disk.
+pub(crate) fn says_full(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    ["no space left on device", "disk quota exceeded"].iter().any(|words| line.contains(words))
 }
 
 /// Whether a line is a log line of less than an error, as the builder writes them.
@@ -266,6 +275,27 @@ mod tests {
         }
         assert_eq!(output.complaint.as_deref(), Some("building at STEP \"RUN b\": why"));
         assert_eq!(output.tail().len(), 4);
+    }
+
+    #[test]
+    fn only_lines_about_processes_count_as_a_lack_of_them() {
+        let mut output = output(TWO, 1000);
+        for line in [
+            "E: Could not get lock /var/lib/dpkg/lock (11: Resource temporarily unavailable)",
+            "recv: Resource temporarily unavailable",
+        ] {
+            output.take(line, true);
+        }
+        assert_eq!(output.signs, Signs::default());
+        for line in [
+            "bash: fork: retry: Resource temporarily unavailable",
+            "sh: 1: Cannot fork",
+            "pthread_create failed: Resource temporarily unavailable",
+            "Error: spawn sh EAGAIN",
+        ] {
+            output.take(line, true);
+        }
+        assert_eq!(output.signs.crowded, 4);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::time::{Instant, interval};
 use super::base;
 use super::config::Config;
 use super::disk;
-use super::explain::{self, Limit};
+use super::explain::{self, Cause, Limit};
 use super::mask::Mask;
 use super::output::Output;
 use super::process::Room;
@@ -209,26 +209,34 @@ impl Session {
                 Ok(())
             }
             Ending::Limit(limit) => too_large(limit),
-            Ending::Trouble(_) if out_of_memory => too_large(Limit::Memory),
             Ending::Trouble(Trouble::Volume(why)) => Err(Stopped::ByVolume(why)),
             Ending::Trouble(Trouble::Machine(why)) => {
                 Err(explain::broken(format!("This machine cannot build: {why}.")).into())
             }
-            Ending::Trouble(Trouble::Program { .. }) if output.signs.base_missing => {
-                Err(Stopped::ByVolume("a base image is gone from it".to_owned()))
-            }
-            Ending::Trouble(Trouble::Program { .. }) if output.signs.full > 0 => {
-                // Nothing is to be had from what filled it.
-                self.volume.discard().map_err(machine("throw the cache away"))?;
-                too_large(Limit::Disk)
-            }
-            Ending::Trouble(Trouble::Program { .. }) if output.signs.crowded > 0 => {
-                too_large(Limit::Processes)
-            }
-            Ending::Trouble(Trouble::Program { code }) => {
-                Err(explain::failed(&self.name, code, output).into())
-            }
+            Ending::Trouble(Trouble::Program { code }) => self.blame(code, out_of_memory, output),
         }
+    }
+
+    /// What the builder's failure comes from.
+    fn blame(&self, code: i32, out_of_memory: bool, output: &Output) -> Result<(), Stopped> {
+        let too_large =
+            |limit| Err(explain::too_large(&self.name, limit, &self.config.limits, Some(output)).into());
+        let cause = Cause::of(output.complaint.as_deref());
+        if out_of_memory && cause.is_killed(code) {
+            return too_large(Limit::Memory);
+        }
+        if output.signs.base_missing {
+            return Err(Stopped::ByVolume("a base image is gone from it".to_owned()));
+        }
+        if output.signs.full || cause.is_full() {
+            // Nothing is to be had from what filled it.
+            self.volume.discard().map_err(machine("throw the cache away"))?;
+            return too_large(Limit::Disk);
+        }
+        if output.signs.crowded > 0 {
+            return too_large(Limit::Processes);
+        }
+        Err(explain::failed(&self.name, code, output, out_of_memory).into())
     }
 
     fn orders(&self, bases: &[(Base, Digest)], layouts: Vec<(String, PathBuf)>) -> Orders {
@@ -363,6 +371,7 @@ async fn follow(
             }
             // What the builder says about moving images is of no interest unless it fails.
             Ok(Some(Report::Line { text, is_error })) => drop(output.take(&text, is_error)),
+            Ok(Some(Report::Full)) => output.volume_is_full(),
             // Nothing that a room says makes us write without end.
             Ok(Some(Report::Taken { base })) if awaited.remove(&base) => {
                 if let Err(error) = places.volume.add(&base) {

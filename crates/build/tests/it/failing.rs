@@ -108,6 +108,22 @@ async fn a_build_that_fills_its_disk_is_too_large() {
 }
 
 #[tokio::test]
+async fn words_of_a_step_are_no_limit_that_was_met() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    let text = "FROM tools:1\nRUN echo 'a: No space left on device' >&2; i=0; while [ $i -lt 60 ]; do \\\n  \
+                echo 'lock: Resource temporarily unavailable'; i=$((i+1)); done; exit 1\n";
+    // A process of the step was ended for want of memory, and it went on without it.
+    *bench.around.is_out_of_memory.lock().unwrap() = true;
+    let failure = bench.build(&bench.order(&[("Dockerfile", text)])).await.unwrap_err();
+    assert_eq!((failure.code, failure.exit_code), (FailureCode::BuildFailed, Some(1)), "{failure:?}");
+    assert!(failure.hint.unwrap().contains("Memory ran out"));
+    assert!(bench.volume().exists(), "the cache is kept");
+}
+
+#[tokio::test]
 async fn a_fork_bomb_ends() {
     if !is_root() {
         return;
