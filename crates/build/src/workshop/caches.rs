@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -71,11 +70,6 @@ impl Caches {
         }
         Ok(())
     }
-
-    /// The folder that they are in.
-    pub fn folder(&self) -> PathBuf {
-        self.config.volumes()
-    }
 }
 
 #[cfg(test)]
@@ -84,6 +78,7 @@ mod tests {
     use crate::made::Bases;
     use crate::room::protocol::Programs;
     use crate::workshop::{Limits, Role};
+    use std::path::PathBuf;
     use std::time::Duration;
 
     fn caches(reserve: u64) -> (tempfile::TempDir, Caches) {

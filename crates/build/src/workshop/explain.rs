@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use model::{Failure, FailureCode, Phase};
 
-use super::Limits;
+use super::Config;
 use super::output::{Output, says_full};
 use crate::dockerfile::Invalid;
 
@@ -111,11 +111,17 @@ fn copied(why: &str) -> Option<String> {
 }
 
 /// The build wanted more than it may have.
-pub(super) fn too_large(name: &str, limit: Limit, limits: &Limits, output: Option<&Output>) -> Failure {
+pub(super) fn too_large(name: &str, limit: Limit, config: &Config, output: Option<&Output>) -> Failure {
     let during = match output.and_then(Output::current) {
         Some((number, of, step)) => format!(" during step {number} of {of} ({name}, line {})", step.line),
         None => String::new(),
     };
+    let limits = &config.limits;
+    let room = format!(
+        "Free some space on this machine and deploy again. {} is on that disk; what was kept in there for other builds \
+         was thrown away already.",
+        config.folder.display()
+    );
     let (code, message, hint) = match limit {
         Limit::Memory => (
             FailureCode::BuildTooLarge,
@@ -143,7 +149,7 @@ pub(super) fn too_large(name: &str, limit: Limit, limits: &Limits, output: Optio
                 "The disk of this machine is nearly full{during}; {} are kept free.",
                 bytes(limits.reserve)
             ),
-            "Free some space on this machine and deploy again.",
+            room.as_str(),
         ),
     };
     let mut failure = Failure::new(Phase::Build, code, message, Some(hint));

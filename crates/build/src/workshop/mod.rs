@@ -8,6 +8,7 @@
 //! ```
 
 mod base;
+mod caches;
 mod check;
 mod config;
 mod disk;
@@ -34,6 +35,7 @@ pub(crate) use output::says_full;
 pub(crate) use result::WRITTEN;
 
 use crate::builder::{Builder, Built, Check, Dockerfile, Order, Surroundings};
+use caches::Caches;
 use session::Session;
 use source::Source;
 use turns::Turns;
@@ -41,7 +43,8 @@ use turns::Turns;
 /// Builds with the programs of this machine.
 pub struct Workshop {
     config: Arc<Config>,
-    apps: Turns<AppId>,
+    apps: Arc<Turns<AppId>>,
+    caches: Arc<Caches>,
     builds: Turns<DeploymentId>,
 }
 
@@ -52,7 +55,9 @@ impl Workshop {
         for folder in [&config.folder, &config.volumes(), &config.builds()] {
             disk::make_private(folder)?;
         }
-        Ok(Self { config, apps: Turns::default(), builds: Turns::default() })
+        let apps: Arc<Turns<AppId>> = Arc::default();
+        let caches = Arc::new(Caches::new(config.clone(), apps.clone()));
+        Ok(Self { config, apps, caches, builds: Turns::default() })
     }
 
     /// Reads from a checkout, which may be on a slow disk.
@@ -77,7 +82,8 @@ impl Builder for Workshop {
         let app = self.apps.take(order.app).await;
         let build = self.builds.take(order.build).await;
         let source = self.look(&order.checkout, &order.settings).await?;
-        Session::begin(self.config.clone(), order, source, (app, build))?.run(surroundings).await
+        let (config, caches) = (self.config.clone(), self.caches.clone());
+        Session::begin(config, caches, order, source, (app, build))?.run(surroundings).await
     }
 
     async fn clear(&self, build: DeploymentId) -> io::Result<()> {
@@ -91,12 +97,7 @@ impl Builder for Workshop {
     }
 
     async fn kept(&self) -> io::Result<Vec<AppId>> {
-        let mut apps = Vec::new();
-        let mut volumes = tokio::fs::read_dir(self.config.volumes()).await?;
-        while let Some(volume) = volumes.next_entry().await? {
-            apps.extend(volume.file_name().to_str().and_then(|name| name.parse::<AppId>().ok()));
-        }
-        Ok(apps)
+        self.caches.apps()
     }
 
     async fn check(&self) -> Vec<Check> {

@@ -12,6 +12,7 @@ use model::{Failure, FailureCode};
 use tokio::time::{Instant, interval};
 
 use super::base;
+use super::caches::Caches;
 use super::config::Config;
 use super::disk;
 use super::explain::{self, Cause, Limit};
@@ -36,6 +37,7 @@ const MOST_USED: u64 = 80;
 /// A build under way. Dropped, it takes everything with it but the volume.
 pub(super) struct Session {
     config: Arc<Config>,
+    caches: Arc<Caches>,
     order: Order,
     source: Source,
     /// What the Dockerfile is called in messages.
@@ -60,6 +62,7 @@ impl Session {
     /// Understands the Dockerfile and makes the build's folder.
     pub fn begin(
         config: Arc<Config>,
+        caches: Arc<Caches>,
         order: &Order,
         source: Source,
         turns: (Turn, Turn),
@@ -78,6 +81,7 @@ impl Session {
         let order = order.clone();
         let session = Self {
             config,
+            caches,
             order,
             source,
             name,
@@ -135,6 +139,8 @@ impl Session {
         bases: &[(Base, Digest)],
         surroundings: &dyn Surroundings,
     ) -> Result<(), Stopped> {
+        // Without the reserve the build ends as soon as it is followed.
+        self.caches.keep_reserve().await;
         self.volume
             .make(self.config.limits.disk, &self.config.programs.mkfs)
             .await
@@ -171,7 +177,7 @@ impl Session {
         let mut awaited: BTreeSet<String> = orders.bases.iter().map(|(name, _)| name.clone()).collect();
         drop(orders);
         let room = self.room.insert(room);
-        let places = Places { config: &self.config, volume: &self.volume, out: &out };
+        let places = Places { config: &self.config, caches: &self.caches, volume: &self.volume, out: &out };
         let ending = follow(room, places, &mut awaited, &mut output, surroundings).await;
         let said = match &mut self.room {
             Some(room) => room.end().await,
@@ -198,8 +204,7 @@ impl Session {
 
     /// What the ending means.
     fn judge(&self, ending: Ending, out_of_memory: bool, output: &Output) -> Result<(), Stopped> {
-        let too_large =
-            |limit| Err(explain::too_large(&self.name, limit, &self.config.limits, Some(output)).into());
+        let too_large = |limit| Err(explain::too_large(&self.name, limit, &self.config, Some(output)).into());
         match ending {
             Ending::Built { size, used } => {
                 if !self.order.settings.is_cached || used.saturating_mul(100) > size.saturating_mul(MOST_USED)
@@ -208,7 +213,13 @@ impl Session {
                 }
                 Ok(())
             }
-            Ending::Limit(limit) => too_large(limit),
+            Ending::Limit(limit) => {
+                if limit == Limit::HostDisk {
+                    // It is not to keep the disk full, and cannot be tidied up by a build that ends at once.
+                    self.volume.discard().map_err(machine("throw the cache away"))?;
+                }
+                too_large(limit)
+            }
             Ending::Trouble(Trouble::Volume(why)) => Err(Stopped::ByVolume(why)),
             Ending::Trouble(Trouble::Machine(why)) => {
                 Err(explain::broken(format!("This machine cannot build: {why}.")).into())
@@ -219,8 +230,7 @@ impl Session {
 
     /// What the builder's failure comes from.
     fn blame(&self, code: i32, out_of_memory: bool, output: &Output) -> Result<(), Stopped> {
-        let too_large =
-            |limit| Err(explain::too_large(&self.name, limit, &self.config.limits, Some(output)).into());
+        let too_large = |limit| Err(explain::too_large(&self.name, limit, &self.config, Some(output)).into());
         let cause = Cause::of(output.complaint.as_deref());
         if out_of_memory && cause.is_killed(code) {
             return too_large(Limit::Memory);
@@ -306,15 +316,16 @@ struct Unfollowed {
 #[derive(Clone, Copy)]
 struct Places<'a> {
     config: &'a Config,
+    caches: &'a Caches,
     volume: &'a Volume,
     out: &'a Path,
 }
 
 impl Places<'_> {
     /// The limit that what is written has gone beyond.
-    fn exceeded(&self) -> Option<Limit> {
+    async fn exceeded(&self) -> Option<Limit> {
         let limits = &self.config.limits;
-        if disk::free(&self.config.folder).is_ok_and(|free| free < limits.reserve) {
+        if !self.caches.keep_reserve().await {
             return Some(Limit::HostDisk);
         }
         // The image is written to the host's disk, and may be larger than the volume that it was made in: a file with
@@ -339,7 +350,7 @@ async fn follow(
         let report = tokio::select! {
             report = room.report() => report,
             () = tokio::time::sleep_until(deadline) => return Ok(Ending::Limit(Limit::Time)),
-            _ = look.tick() => match places.exceeded() {
+            _ = look.tick() => match places.exceeded().await {
                 Some(limit) => return Ok(Ending::Limit(limit)),
                 None => continue,
             },
@@ -380,7 +391,7 @@ async fn follow(
             }
             Ok(Some(Report::Taken { .. })) => {}
             Ok(Some(Report::Built { size, used })) => {
-                return Ok(places.exceeded().map_or(Ending::Built { size, used }, Ending::Limit));
+                return Ok(places.exceeded().await.map_or(Ending::Built { size, used }, Ending::Limit));
             }
             Ok(Some(Report::Failed(trouble))) => return Ok(Ending::Trouble(trouble)),
             Ok(None) => return fail(was_admitted, None),

@@ -22,12 +22,18 @@ impl<K> Default for Turns<K> {
 impl<K: Eq + Hash> Turns<K> {
     /// Waits for a turn.
     pub async fn take(&self, key: K) -> Turn {
-        let turn = {
-            let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-            // Those that nobody holds or waits for are forgotten.
-            of.retain(|_, turn| Arc::strong_count(turn) > 1);
-            of.entry(key).or_default().clone()
-        };
-        turn.lock_owned().await
+        self.of(key).lock_owned().await
+    }
+
+    /// A turn that nobody has now.
+    pub fn take_free(&self, key: K) -> Option<Turn> {
+        self.of(key).try_lock_owned().ok()
+    }
+
+    fn of(&self, key: K) -> Arc<AsyncMutex<()>> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody holds or waits for are forgotten.
+        of.retain(|_, turn| Arc::strong_count(turn) > 1);
+        of.entry(key).or_default().clone()
     }
 }

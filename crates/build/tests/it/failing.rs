@@ -155,10 +155,19 @@ async fn a_full_disk_of_the_host_ends_a_build() {
     if !is_root() {
         return;
     }
-    let bench = Bench::with(Limits { disk: 1 << 30, reserve: u64::MAX, ..Limits::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let before = Bench::in_folder(folder.path());
+    before.build(&before.order(&[("Dockerfile", "FROM tools:1\n")])).await.unwrap();
+    assert!(before.volume().exists());
+
+    let limits = Limits { disk: 1 << 30, reserve: u64::MAX, ..Limits::default() };
+    let bench = Bench::of(folder.path(), config(folder.path(), limits));
     let order = bench.order(&[("Dockerfile", "FROM tools:1\nRUN sleep 100000\n")]);
     let failure = bench.build(&order).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::DiskFull, "{failure:?}");
+    assert!(failure.hint.unwrap().contains(&folder.path().join("build").display().to_string()));
+    assert!(!before.volume().exists(), "another application's cache gives way");
+    assert!(!bench.volume().exists(), "the build's own does not keep the disk full");
     bench.assert_nothing_left(&order).await;
 }
 
