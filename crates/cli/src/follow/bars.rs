@@ -25,6 +25,8 @@ pub struct Bars {
     running: Option<(u32, ProgressBar)>,
     /// Numbers of the instructions that scrolled up.
     told: BTreeSet<u32>,
+    /// The line of the log with which each instruction begins.
+    heads: BTreeSet<String>,
     last_lines: VecDeque<ProgressBar>,
 }
 
@@ -41,6 +43,7 @@ impl Bars {
             knows_commit: false,
             running: None,
             told: BTreeSet::new(),
+            heads: BTreeSet::new(),
             last_lines: VecDeque::new(),
         }
     }
@@ -68,9 +71,13 @@ impl Bars {
         self.step.finish_with_message(outcome(Some(status)));
     }
 
-    /// New lines of the build, below its running instruction.
+    /// New lines of the build, below its running instruction. Where another one begins, those of the one before go.
     pub fn show_lines(&mut self, lines: &[String]) {
         for line in lines {
+            if self.heads.contains(line) {
+                self.clear_lines();
+                continue;
+            }
             if self.last_lines.len() == LAST_LINES
                 && let Some(oldest) = self.last_lines.pop_front()
             {
@@ -85,6 +92,7 @@ impl Bars {
 
     fn build(&mut self, steps: &[BuildStep], is_building: bool) {
         for step in steps {
+            self.heads.insert(head(step));
             match step.state {
                 BuildStepState::Running => self.run(step),
                 _ if self.told.insert(step.number) => {
@@ -123,6 +131,10 @@ impl Bars {
 
     fn end_build(&mut self) {
         self.end_instruction();
+        self.clear_lines();
+    }
+
+    fn clear_lines(&mut self) {
         for bar in self.last_lines.drain(..) {
             self.all.remove(&bar);
         }
@@ -161,6 +173,11 @@ fn instruction(step: &BuildStep) -> String {
     let is_named = step.stage.parse::<u32>().is_err();
     let stage = if is_named { format!("{} ", step.stage) } else { String::new() };
     format!("[{stage}{}/{}] {}", step.number, step.of, step.text)
+}
+
+/// How the log of a deployment tells that it begins.
+fn head(step: &BuildStep) -> String {
+    format!("Step {} of {} [{}] {}", step.number, step.of, step.stage, step.text)
 }
 
 /// An instruction that is over, and how long it took.
