@@ -163,7 +163,7 @@ fn git_forms_are_written_as_they_are_read() {
         json!({"dockerfile_text": null, "git_credential_id": null, "build_type": "made"}),
     );
     unchanged::<CreateGitCredential>(json!({"name": "g", "kind": "deploy_key", "host": "git.example.com"}));
-    unchanged::<PushWebhook>(json!({"url": "https://d/hook", "last_called_at": null}));
+    unchanged::<PushWebhook>(json!({"url": "https://d/hook", "events": ["push"], "last_called_at": null}));
     unchanged::<BuildStep>(
         json!({"number": 1, "of": 2, "stage": "build", "text": "RUN make", "state": "cached",
                                   "started_at": "t", "finished_at": null}),
