@@ -101,6 +101,8 @@ pub enum News {
     Cached,
     /// A line that a program of the build printed.
     Line { text: String, is_error: bool },
+    /// So many lines were printed since the last one that was told: more than are passed on.
+    LeftOut { lines: u64 },
 }
 
 /// The Dockerfile of a checkout.

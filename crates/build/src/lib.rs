@@ -17,4 +17,4 @@ mod workshop;
 pub use builder::{Base, Builder, Built, Check, Dockerfile, News, Order, Origin, Surroundings};
 pub use room::protocol::Programs;
 pub use secret::Secret;
-pub use workshop::{Config, Limits, Role, Workshop};
+pub use workshop::{Config, Limits, Mask, Role, Workshop};

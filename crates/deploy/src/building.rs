@@ -1,13 +1,15 @@
 //! From the files of a commit to an image in the store, and to the release of the deployment.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use build::{Built, Order, Secret};
+use build::{Builder, Built, Mask, Order, Secret};
 use model::deployment::Event;
 use model::image::Reference;
 use model::{Commit, Deployment, DeploymentId, Failure, FailureCode, GitSource, Phase, Timestamp};
 
+use crate::builds::Builds;
 use crate::explain;
 use crate::ledger::Ledger;
 use crate::platform::Platform;
@@ -91,12 +93,17 @@ impl Platform {
         order: &Order,
     ) -> Result<Built, Failure> {
         let ledger = self.builds().open_ledger(deployment.id);
-        let room = Room::new(self, deployment, git.build.base_credential, Arc::clone(&ledger));
+        let mask = Mask::of(&order.variables);
+        let room = Room::new(self, deployment, git.build.base_credential, Arc::clone(&ledger), mask);
         let built = tokio::select! {
             built = self.builder().build(order, &room) => built,
             () = self.keep_writing(deployment, &ledger) => unreachable!("it goes on for ever"),
         };
-        ledger.ended(built.is_ok(), Timestamp::now());
+        let now = Timestamp::now();
+        if let Err(failure) = &built {
+            ledger.fill_gap(&failure.log_tail, now);
+        }
+        ledger.ended(built.is_ok(), now);
         self.write_ledger(deployment, &ledger).await;
         built
     }
@@ -148,12 +155,16 @@ impl Platform {
 
     /// Removes the files of a build, but not its cache.
     pub(crate) async fn clear_build(&self, build: DeploymentId) {
-        let cleared = self.builder().clear(build).await;
-        let removed = self.builds().remove_files(build).await;
-        if let Err(error) = cleared.and(removed) {
+        if let Err(error) = clear(self.builder(), self.builds(), build).await {
             tracing::error!(deployment = %build, %error, "the files of a build could not be removed");
         }
     }
+}
+
+/// What the builder has goes first: the next start finds what is left of a build by the folder of its checkout.
+async fn clear(builder: &dyn Builder, builds: &Builds, build: DeploymentId) -> io::Result<()> {
+    builder.clear(build).await?;
+    builds.remove_files(build).await
 }
 
 /// A deployment is building only after its commit was written down.
@@ -161,4 +172,52 @@ fn no_commit(deployment: &Deployment) -> Failure {
     tracing::error!(deployment = %deployment.id, "it builds, and its commit is not known");
     let message = "Which commit is to be built is not known any more.";
     Failure::new(PHASE, FailureCode::InternalError, message, Some("Deploy again."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use async_trait::async_trait;
+    use build::{Check, Dockerfile, Surroundings};
+    use model::{AppId, BuildSettings};
+
+    use super::*;
+
+    /// A builder that can remove what a build left, or cannot.
+    struct Clearing(bool);
+
+    #[async_trait]
+    impl Builder for Clearing {
+        async fn dockerfile(&self, _: &Path, _: &BuildSettings) -> Result<Dockerfile, Failure> {
+            unreachable!("nobody asks")
+        }
+        async fn build(&self, _: &Order, _: &dyn Surroundings) -> Result<Built, Failure> {
+            unreachable!("nobody asks")
+        }
+        async fn clear(&self, _: DeploymentId) -> io::Result<()> {
+            self.0.then_some(()).ok_or_else(|| io::Error::other("busy"))
+        }
+        async fn forget(&self, _: AppId) -> io::Result<()> {
+            unreachable!("nobody asks")
+        }
+        async fn kept(&self) -> io::Result<Vec<AppId>> {
+            unreachable!("nobody asks")
+        }
+        async fn check(&self) -> Vec<Check> {
+            unreachable!("nobody asks")
+        }
+    }
+
+    #[tokio::test]
+    async fn the_next_start_finds_a_build_that_could_not_be_cleared() {
+        let folder = tempfile::tempdir().unwrap();
+        let (builds, id) = (Builds::new(folder.path().join("checkouts")), DeploymentId::new());
+        builds.prepare(&builds.checkout(id)).await.unwrap();
+
+        clear(&Clearing(false), &builds, id).await.unwrap_err();
+        assert_eq!(builds.folders().await.unwrap(), [builds.checkout(id)]);
+        clear(&Clearing(true), &builds, id).await.unwrap();
+        assert!(builds.folders().await.unwrap().is_empty());
+    }
 }

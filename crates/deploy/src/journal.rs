@@ -12,7 +12,7 @@ impl Platform {
     }
 
     pub(crate) async fn note_failure(&self, deployment: &Deployment, failure: &Failure) {
-        // What a build printed is in the log already.
+        // What a build printed is in the log already, by its ledger.
         let tail = failure.log_tail.iter().filter(|_| failure.during != Phase::Build);
         for line in tail {
             self.append_log(deployment, "ERROR", &format!("| {line}")).await;

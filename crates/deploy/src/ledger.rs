@@ -1,12 +1,14 @@
 //! What is told of a build while it goes on: its steps with their times, and lines that wait to be written to the
 //! deployment's log.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use build::News;
 use model::Timestamp;
 
-/// Lines that may wait to be written. A build that prints faster than that is told of with gaps.
+/// Lines that may wait to be written. Of a build that prints faster than that the latest are kept: why it fails comes
+/// last.
 const MOST_WAITING: usize = 2000;
 /// A step that took less goes by without a word of it, in seconds.
 const WORTH_TELLING: f64 = 1.0;
@@ -51,8 +53,11 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Account {
     steps: Vec<BuildStep>,
-    waiting: Vec<LogLine>,
+    waiting: VecDeque<LogLine>,
+    /// Lines that were left out since the last writing.
     left_out: usize,
+    /// Whether lines were left out since the step that goes on began.
+    has_gap: bool,
 }
 
 impl Ledger {
@@ -63,6 +68,7 @@ impl Ledger {
             News::Step { number, of, stage, text } => {
                 account.end_step(StepState::Done, at);
                 account.write(at, "INFO", format!("Step {number} of {of} [{stage}] {text}"));
+                account.has_gap = false;
                 if account.steps.len() < MOST_STEPS {
                     let (state, started_at) = (StepState::Running, at);
                     account.steps.push(BuildStep {
@@ -85,6 +91,24 @@ impl Ledger {
             News::Line { text, is_error } => {
                 account.write(at, if is_error { "ERROR" } else { "INFO" }, text);
             }
+            News::LeftOut { lines } => {
+                account.has_gap = true;
+                account.write(
+                    at,
+                    "WARN",
+                    format!("({lines} more lines are left out: the build prints too much)"),
+                );
+            }
+        }
+    }
+
+    /// Takes down the last lines of the step that failed, where lines of it were left out.
+    pub fn fill_gap(&self, tail: &[String], at: Timestamp) {
+        let mut account = self.account();
+        if account.has_gap {
+            for line in tail {
+                account.write(at, "ERROR", format!("| {line}"));
+            }
         }
     }
 
@@ -104,10 +128,10 @@ impl Ledger {
         let left_out = std::mem::take(&mut account.left_out);
         let mut lines = std::mem::take(&mut account.waiting);
         if left_out > 0 {
-            let at = lines.last().map_or_else(Timestamp::now, |(at, ..)| *at);
-            lines.push((at, "WARN", format!("({left_out} lines came too fast and are left out)")));
+            let at = lines.front().map_or_else(Timestamp::now, |(at, ..)| *at);
+            lines.push_front((at, "WARN", format!("({left_out} lines came too fast and are left out)")));
         }
-        lines
+        lines.into()
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
@@ -117,11 +141,12 @@ impl Ledger {
 
 impl Account {
     fn write(&mut self, at: Timestamp, severity: &'static str, text: String) {
-        if self.waiting.len() < MOST_WAITING {
-            self.waiting.push((at, severity, text));
-        } else {
+        if self.waiting.len() == MOST_WAITING {
+            self.waiting.pop_front();
             self.left_out += 1;
+            self.has_gap = true;
         }
+        self.waiting.push_back((at, severity, text));
     }
 
     /// Ends the step that runs, or that came from the cache, and says how long one took that took long or failed.
@@ -196,13 +221,48 @@ mod tests {
     #[test]
     fn a_flood_of_lines_is_told_of_with_a_gap() {
         let ledger = Ledger::default();
-        for _ in 0..MOST_WAITING + 7 {
-            ledger.told(News::Line { text: "x".into(), is_error: false }, at(1));
+        for number in 1..=MOST_WAITING + 7 {
+            ledger.told(News::Line { text: format!("line {number}"), is_error: false }, at(1));
         }
         let lines = ledger.take_lines();
         assert_eq!(lines.len(), MOST_WAITING + 1);
-        assert_eq!(lines.last().unwrap().2, "(7 lines came too fast and are left out)");
+        assert_eq!(lines[0].2, "(7 lines came too fast and are left out)");
+        assert_eq!((&*lines[1].2, &*lines[MOST_WAITING].2), ("line 8", "line 2007"), "the latest are kept");
         ledger.told(News::Line { text: "y".into(), is_error: false }, at(2));
         assert_eq!(ledger.take_lines().len(), 1);
+    }
+
+    #[test]
+    fn the_last_lines_of_a_failure_are_in_the_log_once() {
+        let tail = ["cannot find it".to_owned()];
+        let written = |tell: &dyn Fn(&Ledger)| {
+            let ledger = Ledger::default();
+            ledger.told(step(1), at(0));
+            tell(&ledger);
+            ledger.fill_gap(&tail, at(1));
+            ledger.ended(false, at(1));
+            let lines = ledger.take_lines().into_iter();
+            lines.map(|(_, severity, text)| format!("{severity} {text}")).collect::<Vec<_>>()
+        };
+        let line = || News::Line { text: "cannot find it".into(), is_error: true };
+        let flood = |ledger: &Ledger| (0..=MOST_WAITING).for_each(|_| ledger.told(line(), at(1)));
+
+        assert!(
+            !written(&|ledger| ledger.told(line(), at(1))).contains(&"ERROR | cannot find it".to_owned())
+        );
+        let after_a_gap = written(&|ledger| ledger.told(News::LeftOut { lines: 3 }, at(1)));
+        let expected = [
+            "INFO Step 1 of 3 [build] RUN make 1",
+            "WARN (3 more lines are left out: the build prints too much)",
+            "ERROR | cannot find it",
+            "ERROR Step 1 failed after 0.0 s",
+        ];
+        assert_eq!(after_a_gap, expected);
+        assert!(written(&flood).contains(&"ERROR | cannot find it".to_owned()));
+        let gap_of_another_step = written(&|ledger| {
+            flood(ledger);
+            ledger.told(step(2), at(1));
+        });
+        assert!(!gap_of_another_step.contains(&"ERROR | cannot find it".to_owned()));
     }
 }

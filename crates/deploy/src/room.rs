@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use build::{Base, News, Surroundings};
+use build::{Base, Mask, News, Surroundings};
 use engine::Guest;
 use image::Resolved;
 use model::image::Digest;
@@ -30,6 +30,8 @@ pub struct Room<'a> {
     /// The application's own login for base images.
     credential: Option<CredentialId>,
     ledger: Arc<Ledger>,
+    /// Variables of the build are in the names of base images where a Dockerfile says so.
+    mask: Mask,
 }
 
 impl<'a> Room<'a> {
@@ -38,8 +40,9 @@ impl<'a> Room<'a> {
         deployment: &'a Deployment,
         credential: Option<CredentialId>,
         ledger: Arc<Ledger>,
+        mask: Mask,
     ) -> Self {
-        Self { platform, deployment, credential, ledger }
+        Self { platform, deployment, credential, ledger, mask }
     }
 
     /// The credential that this base image is asked for with.
@@ -71,6 +74,7 @@ impl<'a> Room<'a> {
     }
 
     fn say(&self, text: String) {
+        let text = self.mask.hide(text);
         self.ledger.told(News::Line { text, is_error: false }, Timestamp::now());
     }
 }
@@ -80,12 +84,12 @@ impl Surroundings for Room<'_> {
     async fn resolve(&self, base: &Base) -> Result<Digest, Failure> {
         in_time(RESOLVE_LIMIT, "Reading the base image", self.find(base))
             .await
-            .map_err(|failure| of(base, failure))
+            .map_err(|failure| of(base, failure, &self.mask))
     }
 
     async fn fetch(&self, base: &Base, manifest: &Digest, into: &Path) -> Result<(), Failure> {
         let brought = in_time(FETCH_LIMIT, "Fetching the base image", self.bring(base, manifest, into)).await;
-        brought.map_err(|failure| of(base, failure))
+        brought.map_err(|failure| of(base, failure, &self.mask))
     }
 
     async fn admit(&self, pid: u32) -> Result<(), Failure> {
@@ -123,9 +127,34 @@ async fn in_time<T>(
 }
 
 /// The same cause, and which base image it is about.
-fn of(base: &Base, mut failure: Failure) -> Failure {
+fn of(base: &Base, mut failure: Failure, mask: &Mask) -> Failure {
     failure.during = PHASE;
-    failure.message =
-        format!("FROM {}, line {} of the Dockerfile: {}", base.reference, base.line, failure.message);
+    failure.message = mask
+        .hide(format!("FROM {}, line {} of the Dockerfile: {}", base.reference, base.line, failure.message));
+    failure.hint = failure.hint.map(|hint| mask.hide(hint));
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use build::Secret;
+    use model::FailureCode;
+    use model::image::Reference;
+
+    #[test]
+    fn values_of_variables_are_not_told_with_the_base_image_that_they_name() {
+        let mask = Mask::of(&[("WHERE".to_owned(), Secret::new("hidden-place"))]);
+        let base = Base { reference: Reference::parse("ghcr.io/hidden-place/web:1").unwrap(), line: 3 };
+        let message = format!("There is no {}.", base.reference);
+        let hint = format!("Look at https://{}.", base.reference);
+        let failure = Failure::new(Phase::Pull, FailureCode::ImageNotFound, message, Some(&hint));
+        let failure = of(&base, failure, &mask);
+        assert_eq!(failure.during, PHASE);
+        assert_eq!(
+            failure.message,
+            "FROM ghcr.io/***/web:1, line 3 of the Dockerfile: There is no ghcr.io/***/web:1."
+        );
+        assert_eq!(failure.hint.as_deref(), Some("Look at https://ghcr.io/***/web:1."));
+    }
 }

@@ -7,9 +7,10 @@ const SHORTEST: usize = 4;
 const HIDDEN: &str = "***";
 
 /// What must not be seen, the longest first, so that no end of one is left.
-pub(super) struct Mask(Vec<Secret>);
+pub struct Mask(Vec<Secret>);
 
 impl Mask {
+    /// Of the variables of a build, by name.
     pub fn of(variables: &[(String, Secret)]) -> Self {
         // Programs print one line at a time, so each line of a value is looked for.
         let lines = variables.iter().flat_map(|(_, value)| value.expose().lines());
@@ -19,6 +20,7 @@ impl Mask {
         Self(parts)
     }
 
+    /// The text with `***` in place of each value.
     pub fn hide(&self, text: String) -> String {
         self.0.iter().fold(text, |text, part| match text.contains(part.expose()) {
             true => text.replace(part.expose(), HIDDEN),

@@ -31,6 +31,7 @@ use async_trait::async_trait;
 use model::{AppId, BuildSettings, DeploymentId, Failure};
 
 pub use config::{Config, Limits, Role};
+pub use mask::Mask;
 pub(crate) use output::says_full;
 pub(crate) use result::WRITTEN;
 

@@ -184,8 +184,7 @@ impl Session {
             None => String::new(),
         };
         if output.left_out > 0 {
-            let text = format!("[{} more lines are not kept]", output.left_out);
-            surroundings.told(News::Line { text, is_error: false });
+            surroundings.told(News::LeftOut { lines: output.left_out });
         }
         let was_admitted = !matches!(ending, Err(Unfollowed { was_admitted: false, .. }));
         let out_of_memory = if was_admitted { surroundings.dismiss().await } else { false };
