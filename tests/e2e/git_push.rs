@@ -28,7 +28,7 @@ fn a_push_becomes_a_release_under_load_and_fails_no_request() {
 
     let load = Load::start(darsena.http, &["shop"], RATE);
     let second = lab.say(&shop, "second");
-    assert_eq!(hook.push(&second, "main", &["Dockerfile"]), 2);
+    assert_eq!(hook.push(&shop, &second, "main", &["Dockerfile"]), 2);
     eventually("the push serves", || darsena.get("shop.localhost", "/").1.contains("second"));
     eventually("its deployment is over", || newest(&darsena)["status"] == "success");
     load.stop().assert_flawless();
@@ -46,14 +46,14 @@ fn a_push_becomes_a_release_under_load_and_fails_no_request() {
     assert_eq!(deployment["commit_message"], "Say second\n\nBecause of a test.");
 
     // Sent again, of another branch, signed by somebody else: no deployment.
-    assert_eq!(hook.push(&second, "main", &["Dockerfile"]), 2);
+    assert_eq!(hook.push(&shop, &second, "main", &["Dockerfile"]), 2);
     shop.branch("next").unwrap();
     let next = lab.say(&shop, "next");
-    assert_eq!(hook.push(&next, "next", &["Dockerfile"]), 2);
+    assert_eq!(hook.push(&shop, &next, "next", &["Dockerfile"]), 2);
     shop.switch("main").unwrap();
     let third = lab.say(&shop, "third");
     let forged = Webhook { secret: "guessed".to_owned(), ..hook };
-    assert_eq!(forged.push(&third, "main", &["Dockerfile"]), 4);
+    assert_eq!(forged.push(&shop, &third, "main", &["Dockerfile"]), 4);
     assert_eq!(count(&darsena), 2);
     assert!(darsena.get("shop.localhost", "/").1.contains("second"));
     let left = census::wait_for(&darsena, 1);
@@ -73,17 +73,17 @@ fn a_push_counts_when_it_changes_what_is_built() {
     darsena.run_ok(&["apps", "update", "shop", "--only-path", "src/**", "--only-path", "Dockerfile"]);
 
     let words = |shop: &Repository| shop.commit(&[("README.md", "words")], "words").unwrap();
-    assert_eq!(hook.push(&words(&shop), "main", &["README.md"]), 2);
+    assert_eq!(hook.push(&shop, &words(&shop), "main", &["README.md"]), 2);
     assert_eq!(count(&darsena), 1);
     let code = shop.commit(&[("src/deep/code", "x")], "code").unwrap();
-    assert_eq!(hook.push(&code, "main", &["src/deep/code", "README.md"]), 2);
+    assert_eq!(hook.push(&shop, &code, "main", &["src/deep/code", "README.md"]), 2);
     assert_eq!(count(&darsena), 2);
     eventually("it is deployed", || newest(&darsena)["status"] == "success");
     assert_eq!(newest(&darsena)["commit_sha"], code.as_str());
 
     darsena.run_ok(&["apps", "update", "shop", "--any-path", "--no-auto-deploy"]);
     let third = lab.say(&shop, "third");
-    assert_eq!(hook.push(&third, "main", &["Dockerfile"]), 2);
+    assert_eq!(hook.push(&shop, &third, "main", &["Dockerfile"]), 2);
     assert_eq!(count(&darsena), 2, "pushes deploy no more");
 }
 
@@ -110,13 +110,14 @@ impl Webhook {
     }
 
     /// Tells of a push, signed as GitHub signs. Gives the first digit of the answer's status.
-    fn push(&self, commit: &str, branch: &str, changed: &[&str]) -> u16 {
+    fn push(&self, shop: &Repository, commit: &str, branch: &str, changed: &[&str]) -> u16 {
+        let before = shop.git(&["rev-parse", &format!("{commit}^")]).unwrap();
         let of_commit = json!({
             "id": commit, "message": "as pushed", "author": {"name": "Ada Lovelace", "username": "ada"},
             "added": [], "removed": [], "modified": changed
         });
         let body = json!({
-            "ref": format!("refs/heads/{branch}"), "before": "0".repeat(40), "after": commit, "deleted": false,
+            "ref": format!("refs/heads/{branch}"), "before": before, "after": commit, "deleted": false, "forced": false,
             "repository": {"full_name": SHOP, "clone_url": self.clone_url},
             "head_commit": of_commit, "commits": [of_commit]
         })
