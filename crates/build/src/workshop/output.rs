@@ -21,13 +21,24 @@ pub(super) struct Output {
     left: u64,
     /// Lines that were not passed on.
     pub left_out: u64,
-    /// Stage and step that goes on, from 0.
-    at: Option<(usize, usize)>,
+    /// The steps that have begun, in the order of their beginnings. A step that needs a stage which is not ready
+    /// waits, and steps of other stages come in between.
+    begun: Vec<Begun>,
     is_committing: bool,
     tail: Tail,
     /// What the builder itself said of its failure, once it has ended.
     pub complaint: Option<String>,
     pub signs: Signs,
+}
+
+/// A step that has begun.
+struct Begun {
+    /// From 0.
+    stage: usize,
+    /// Of its stage, from 0.
+    index: usize,
+    /// As the builder calls it.
+    name: String,
 }
 
 /// What the lines say about limits that were met.
@@ -49,7 +60,7 @@ impl Output {
             mask,
             left: most,
             left_out: 0,
-            at: None,
+            begun: Vec::new(),
             is_committing: false,
             tail: Tail::default(),
             complaint: None,
@@ -100,7 +111,7 @@ impl Output {
 
     /// The step that goes on or went wrong, with its number over all stages.
     pub fn current(&self) -> Option<(u32, u32, &Step)> {
-        let (stage, index) = self.at?;
+        let Begun { stage, index, .. } = *self.blamed().or(self.begun.last())?;
         let step = self.steps.get(stage)?.get(index)?;
         let before: usize = self.steps[..stage].iter().map(Vec::len).sum();
         Some((number(before + index + 1), self.count(), step))
@@ -115,6 +126,18 @@ impl Output {
         self.tail.lines()
     }
 
+    /// The step that the builder says went wrong.
+    fn blamed(&self) -> Option<&Begun> {
+        let said = self.complaint.as_deref()?.strip_prefix("building at STEP \"")?;
+        let is_it = |step: &&Begun| said.strip_prefix(&*step.name).is_some_and(|rest| rest.starts_with('"'));
+        self.begun.iter().rev().find(is_it)
+    }
+
+    /// Whether a step may begin now: of its own stage it is the next, or one of the next.
+    fn is_ahead(&self, stage: usize, index: usize) -> bool {
+        !self.begun.iter().any(|step| step.stage == stage && step.index >= index)
+    }
+
     fn count(&self) -> u32 {
         number(self.steps.iter().map(Vec::len).sum())
     }
@@ -125,18 +148,17 @@ impl Output {
             Some((place, line)) => (place.split_once('/')?.0.parse::<usize>().ok()?.checked_sub(1)?, line),
             None => (self.only_stage()?, line),
         };
-        let (place, _) = line.strip_prefix("STEP ")?.split_once(": ")?;
+        let (place, name) = line.strip_prefix("STEP ")?.split_once(": ")?;
         let (index, of) = place.split_once('/')?;
         let (index, of) = (index.parse::<usize>().ok()?.checked_sub(1)?, of.parse::<usize>().ok()?);
         let steps = self.steps.get(stage)?;
         // What the base image wants to be done (ONBUILD) comes behind its FROM and belongs to it.
         let extra = of.saturating_sub(steps.len());
         let index = index.saturating_sub(extra);
-        let next = (stage, index);
-        if self.at.is_some_and(|at| at >= next) || steps.get(index).is_none() {
+        if steps.get(index).is_none() || !self.is_ahead(stage, index) {
             return None;
         }
-        self.at = Some(next);
+        self.begun.push(Begun { stage, index, name: self.shown(name) });
         self.is_committing = false;
         // What earlier steps met and got over says nothing about this one.
         (self.tail, self.complaint, self.signs) = (Tail::default(), None, Signs::default());
@@ -242,6 +264,26 @@ mod tests {
             assert!(matches!(output.take(line, false), Some(News::Line { .. })), "{line}");
         }
         assert_eq!(output.current().unwrap().0, 2);
+    }
+
+    #[test]
+    fn steps_of_stages_that_wait_for_each_other_are_told_apart() {
+        let mut output =
+            output("FROM a:1 AS base\nFROM base AS two\nRUN b\nFROM base\nCOPY --from=two /b /\n", 1000);
+        let numbers: Vec<_> = [
+            "[1/3] STEP 1/1: FROM a",
+            "[3/3] STEP 1/2: FROM base",
+            "[3/3] STEP 2/2: COPY --from=two /b /",
+            "[2/3] STEP 1/2: FROM base AS two",
+            "[2/3] STEP 2/2: RUN b",
+        ]
+        .into_iter()
+        .map(|line| step(output.take(line, false)).unwrap().0)
+        .collect();
+        assert_eq!(numbers, [1, 4, 5, 2, 3]);
+        assert_eq!(output.current().unwrap().0, 3);
+        output.take("Error: building at STEP \"COPY --from=two /b /\": no such file", true);
+        assert_eq!(output.current().unwrap().0, 5);
     }
 
     #[test]
