@@ -10,6 +10,10 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::disk;
+use super::output::says_full;
+
+/// What an empty filesystem takes on the host's disk at most, in bytes.
+const SIZE_WHEN_EMPTY: u64 = 64 << 20;
 
 /// The folder of an application's volume. Whoever has one has the application's turn.
 pub(super) struct Volume {
@@ -51,7 +55,9 @@ impl Volume {
             .await?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(io::Error::other(format!("{} failed: {said}", mkfs.display())));
+            let free = disk::free(&self.folder);
+            let _ = fs::remove_file(&new);
+            return Err(why_not_made(format!("{} failed: {said}", mkfs.display()), free.ok()));
         }
         fs::rename(&new, self.file())
     }
@@ -80,5 +86,36 @@ impl Volume {
         let new = self.folder.join("bases.new");
         fs::write(&new, serde_json::to_vec(&bases)?)?;
         fs::rename(&new, self.folder.join("bases.json"))
+    }
+}
+
+/// What kept the filesystem from being made: a full disk is no fault of the program, whose words do not always say so.
+fn why_not_made(words: String, free: Option<u64>) -> io::Error {
+    match says_full(&words) || free.is_some_and(|free| free < SIZE_WHEN_EMPTY) {
+        true => io::Error::new(io::ErrorKind::StorageFull, words),
+        false => io::Error::other(words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_program_that_fails() {
+        let kind = |words: &str, free| why_not_made(words.to_owned(), free).kind();
+        assert_eq!(kind("mkfs failed: cannot write", Some(SIZE_WHEN_EMPTY)), io::ErrorKind::Other);
+        assert_eq!(kind("mkfs failed: cannot write", None), io::ErrorKind::Other);
+        assert_eq!(kind("mkfs failed: cannot write", Some(1 << 20)), io::ErrorKind::StorageFull);
+        assert_eq!(kind("mkfs failed: No space left on device", None), io::ErrorKind::StorageFull);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_fails_is_named_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = Volume::of(folder.path().join("volume-of-an-app"));
+        let error = volume.make(1 << 20, Path::new("/bin/false")).await.unwrap_err();
+        assert!(error.to_string().contains("/bin/false failed"), "{error}");
+        assert_eq!(fs::read_dir(folder.path().join("volume-of-an-app")).unwrap().count(), 0);
     }
 }
