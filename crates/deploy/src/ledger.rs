@@ -117,6 +117,14 @@ impl Ledger {
         self.account().end_step(if well { StepState::Done } else { StepState::Failed }, at);
     }
 
+    /// The build was stopped from outside, unless it was over. Its last step did not come to its end.
+    pub fn stopped(&self, at: Timestamp) {
+        let mut account = self.account();
+        if let Some((number, seconds)) = account.close_step(StepState::Failed, at) {
+            account.write(at, "WARN", format!("Step {number} was stopped after {seconds:.1} s"));
+        }
+    }
+
     /// The steps so far.
     pub fn steps(&self) -> Vec<BuildStep> {
         self.account().steps.clone()
@@ -151,22 +159,27 @@ impl Account {
 
     /// Ends the step that runs, or that came from the cache, and says how long one took that took long or failed.
     fn end_step(&mut self, state: StepState, at: Timestamp) {
-        let Some(step) = self.steps.last_mut().filter(|step| step.finished_at.is_none()) else { return };
-        step.finished_at = Some(at);
-        if step.state == StepState::Running {
-            step.state = state;
-            let seconds = at.duration_since(step.started_at).as_secs_f64().max(0.0);
-            let number = step.number;
-            match state {
-                StepState::Failed => {
-                    self.write(at, "ERROR", format!("Step {number} failed after {seconds:.1} s"));
-                }
-                _ if seconds >= WORTH_TELLING => {
-                    self.write(at, "INFO", format!("Step {number} took {seconds:.1} s"));
-                }
-                _ => {}
+        let Some((number, seconds)) = self.close_step(state, at) else { return };
+        match state {
+            StepState::Failed => {
+                self.write(at, "ERROR", format!("Step {number} failed after {seconds:.1} s"));
             }
+            _ if seconds >= WORTH_TELLING => {
+                self.write(at, "INFO", format!("Step {number} took {seconds:.1} s"));
+            }
+            _ => {}
         }
+    }
+
+    /// Ends the step that goes on. If it ran itself, gives its number and the seconds that it ran.
+    fn close_step(&mut self, state: StepState, at: Timestamp) -> Option<(u32, f64)> {
+        let step = self.steps.last_mut().filter(|step| step.finished_at.is_none())?;
+        step.finished_at = Some(at);
+        if step.state != StepState::Running {
+            return None;
+        }
+        step.state = state;
+        Some((step.number, at.duration_since(step.started_at).as_secs_f64().max(0.0)))
     }
 }
 
@@ -216,6 +229,22 @@ mod tests {
         ];
         assert_eq!(lines, expected);
         assert!(ledger.take_lines().is_empty(), "each line is written once");
+    }
+
+    #[test]
+    fn a_step_that_was_stopped_did_not_fail_by_itself() {
+        let ledger = Ledger::default();
+        ledger.told(step(1), at(0));
+        ledger.stopped(at(1_500));
+        ledger.stopped(at(9_000));
+        assert_eq!(ledger.steps()[0].finished_at, Some(at(1_500)));
+        let lines = ledger.take_lines();
+        assert_eq!((lines.len(), &*lines[1].2), (2, "Step 1 was stopped after 1.5 s"));
+
+        ledger.told(step(2), at(10_000));
+        ledger.ended(false, at(11_000));
+        ledger.stopped(at(12_000));
+        assert_eq!(ledger.take_lines().last().unwrap().2, "Step 2 failed after 1.0 s");
     }
 
     #[test]
