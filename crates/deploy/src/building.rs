@@ -139,7 +139,7 @@ impl Platform {
     /// logged, and removed at the next start.
     pub(crate) async fn unmake_build(&self, deployment: &Deployment) {
         if let Some(ledger) = self.builds().ledger(deployment.id) {
-            ledger.ended(false, Timestamp::now());
+            ledger.stopped(Timestamp::now());
             self.write_ledger(deployment, &ledger).await;
         }
         self.end_guest(deployment.id).await;

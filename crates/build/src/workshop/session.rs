@@ -44,6 +44,7 @@ pub(super) struct Session {
     name: String,
     plan: Plan,
     values: Values,
+    mask: Mask,
     volume: Volume,
     folder: PathBuf,
     room: Option<Room>,
@@ -74,9 +75,9 @@ impl Session {
         };
         let pairs =
             order.variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned().into()));
-        let values: Values = pairs.collect();
+        let (values, mask): (Values, Mask) = (pairs.collect(), Mask::of(&order.variables));
         let plan = dockerfile::plan(&source.dockerfile.text, &values)
-            .map_err(|invalid| explain::invalid(&name, &invalid))?;
+            .map_err(|invalid| mask.cover(explain::invalid(&name, &invalid)))?;
         let (folder, volume) = (config.build(order.build), Volume::of(config.volume(order.app)));
         let order = order.clone();
         let session = Self {
@@ -87,6 +88,7 @@ impl Session {
             name,
             plan,
             values,
+            mask,
             volume,
             folder,
             room: None,
@@ -99,7 +101,8 @@ impl Session {
 
     /// Builds. What fails leaves nothing but the volume.
     pub async fn run(mut self, surroundings: &dyn Surroundings) -> Result<Built, Failure> {
-        let outcome = self.make(surroundings).await;
+        // Names of base images may have values in them.
+        let outcome = self.make(surroundings).await.map_err(|failure| self.mask.cover(failure));
         let tidied = match &outcome {
             Ok(_) => self.clear_away(&["bases", "mountpoint"]).await,
             Err(_) => disk::remove(self.folder.clone()).await,
@@ -129,7 +132,7 @@ impl Session {
             Stopped::For(failure) => *failure,
         })?;
         let layout = self.folder.join("out");
-        result::adopt(&layout, &Mask::of(&self.order.variables)).map_err(machine("take the image"))?;
+        result::adopt(&layout, &self.mask).map_err(machine("take the image"))?;
         let bases = bases.into_iter().map(|(base, manifest)| (base.reference, manifest)).collect();
         Ok(Built { layout, bases })
     }
@@ -169,7 +172,7 @@ impl Session {
         let mut output = Output::new(
             self.plan.steps(),
             named.collect::<Vec<(Reference, Digest)>>(),
-            Mask::of(&self.order.variables),
+            self.mask.clone(),
             self.config.limits.log,
         );
         let room =

@@ -79,6 +79,23 @@ async fn a_secret_is_seen_by_its_step_and_nowhere_else() {
     assert!(lines.contains(&"without".to_owned()), "{lines:?}");
 }
 
+#[tokio::test]
+async fn names_of_base_images_show_no_values_when_they_fail() {
+    if !is_root() {
+        return;
+    }
+    let bench = Bench::new();
+    // The first is asked for and not there, the second is no name of an image.
+    for value in ["very-secret-name", "Very-Secret-Name"] {
+        let mut order =
+            bench.order(&[("Dockerfile", "ARG NAME=tools\nFROM tools:1\nFROM r.example/${NAME}:1\n")]);
+        order.variables = vec![secret("NAME", value)];
+        let failure = bench.build(&order).await.unwrap_err();
+        assert!(failure.message.contains("r.example/***"), "{failure:?}");
+        assert!(!format!("{failure:?}").contains(value), "{failure:?}");
+    }
+}
+
 /// Processes with a text among their arguments or in their environment; those of the test itself know it.
 fn processes_that_show(text: &str) -> Vec<String> {
     let us = std::process::id().to_string();
