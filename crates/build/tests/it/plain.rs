@@ -91,12 +91,12 @@ async fn what_dockerfiles_use_works() {
         return;
     }
     let bench = Bench::new();
-    let text = "FROM tools:1\nWORKDIR /work\nCOPY --chmod=0750 --chown=1000:1000 [\"a file\", \"./\"]\n\
-        RUN ls -ln '/work/a file'\nUSER 1000:1000\nWORKDIR /tmp/mine\n\
+    let text = "FROM tools:1\nWORKDIR /things\nCOPY --chmod=0750 --chown=1000:1000 [\"a file\", \"./\"]\n\
+        RUN ls -ln '/things/a file'\nUSER 1000:1000\nWORKDIR /tmp/mine\n\
         RUN id && touch /tmp/own && ls -ln /tmp/own\nUSER 0\n\
         RUN --mount=type=bind,source=deep,target=/bound ls /bound && (touch /bound/x || echo read only)\n\
         RUN --mount=type=bind,from=tools:1,source=/etc,target=/bound cat /bound/passwd\n\
-        WORKDIR /work\n\
+        WORKDIR /things\n\
         RUN --mount=type=bind,source=deep/b,target=b --mount=type=secret,id=none,required=false cat b\n\
         RUN --mount=type=tmpfs,target=/memory,size=1000000 touch /memory/x && ls /memory\n\
         RUN --network=default echo with a network\n\
@@ -121,7 +121,7 @@ async fn what_dockerfiles_use_works() {
         assert!(lines.iter().any(|line| line.contains(part)), "{part} in {lines:#?}");
     }
     let config = image_config(&built.layout);
-    for part in ["\"/kept\"", "80/tcp", "\"b c\"", "SIGINT", "\"WorkingDir\":\"/work\""] {
+    for part in ["\"/kept\"", "80/tcp", "\"b c\"", "SIGINT", "\"WorkingDir\":\"/things\""] {
         assert!(config.contains(part), "{part} in {config}");
     }
 }
